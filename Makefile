@@ -1,0 +1,27 @@
+# Plain targets: demo, test, check, slow, clean. Everything runs in .venv with the tested versions.
+PY := .venv/bin/python
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test check slow clean
+
+demo: .venv/installed
+	$(PY) examples/demo.py demo
+
+test: .venv/installed
+	$(PY) -m pytest -n 2 -m "not slow" tests mixopt proxies cli
+
+check: .venv/installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m basedpyright --level error
+
+slow: .venv/installed
+	$(PY) -m pytest -n 2 -m slow tests
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(PY) || python3 -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[proxies,dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info demo
