@@ -1,0 +1,117 @@
+"""From a table and its law to the evidence that a verdict is judged on."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.gain import Gain, Optimism, gains, optimism, support
+from mixopt.laws.base import Law, mixture_groups
+from mixopt.learning import LearningCurve, More
+from mixopt.noise import anchor_noise
+from mixopt.objective import Objective
+from mixopt.score import LawScore, objective_values
+from mixopt.table import Table
+from mixopt.verdict import (
+    LEAST_SIGNAL,
+    FitEvidence,
+    ProposalEvidence,
+    Verdict,
+    proxy_parameters,
+)
+
+Array = NDArray[np.float64]
+
+_ONE_SIDED = 1.645
+
+
+def fit_evidence(
+    table: Table,
+    objective: Objective,
+    reference: Array,
+    score: LawScore,
+    curve: LearningCurve,
+    rng: np.random.Generator,
+) -> FitEvidence:
+    """What the swarm and cross-validation say of one objective; `reference` (m,) losses."""
+    values = objective_values(objective, table.losses, reference)
+    noise = anchor_noise(table, values[:, None])
+    sigma = None if noise is None else float(noise.sigma_int[0])
+    spread = _spread(table, values)
+    return FitEvidence(
+        runs=len(np.unique(mixture_groups(table.weights))),
+        columns=table.weights.shape[1],
+        spread=spread,
+        noise=sigma,
+        rank=score.objectives[objective.name].spearman,
+        constant=_any_constant(table, objective),
+        parameters=proxy_parameters(table.scales[0]),
+        more=_runs_for_signal(table, spread, sigma or 0.0, curve, rng),
+    )
+
+
+def proposal_evidence(
+    law: Law,
+    table: Table,
+    objective: Objective,
+    reference: Array,
+    fit: Verdict,
+    pick: Array,
+    rivals: Mapping[str, Array],
+    propose: Callable[[Law], Array],
+    curve: LearningCurve,
+    rng: np.random.Generator,
+) -> ProposalEvidence:
+    """What the law says of `pick` (width,) against `rivals`, less the optimism of choosing it.
+
+    `propose` finds the pick of another law, as this one was found.
+    """
+    raw = gains(law, objective, reference, pick, rivals, rng)
+    excess = optimism(law, objective, reference, rivals[raw[0].baseline], propose, rng)
+    values = objective_values(objective, table.losses, reference)
+    return ProposalEvidence(
+        fit=fit,
+        gains=tuple(gain.less(max(0.0, excess.mean)) for gain in raw),
+        support=support(table.weights, pick),
+        replicated=anchor_noise(table, values[:, None]) is not None,
+        parameters=proxy_parameters(table.scales[0]),
+        more=_runs_for_gain(len(table), raw, excess, curve, rng),
+    )
+
+
+def _spread(table: Table, values: Array) -> float:
+    """sd over mixtures, each once."""
+    groups = mixture_groups(table.weights)
+    means = [
+        float(np.mean(part))
+        for group in np.unique(groups)
+        if len(part := values[(groups == group) & np.isfinite(values)])
+    ]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
+
+
+def _any_constant(table: Table, objective: Objective) -> bool:
+    used = table.losses[:, np.asarray(objective.weights) != 0]
+    return bool((np.nanmax(used, axis=0) == np.nanmin(used, axis=0)).any())
+
+
+def _runs_for_signal(
+    table: Table, spread: float, noise: float, curve: LearningCurve, rng: np.random.Generator
+) -> More | None:
+    """Runs until the law's own error is a third of what mixtures do to the objective."""
+    signal = spread**2 - noise**2
+    own = curve.at(len(table)) - curve.floor
+    if signal <= 0 or own <= 0:
+        return None
+    return curve.more(len(table), min(0.9, signal / LEAST_SIGNAL**2 / own), rng)
+
+
+def _runs_for_gain(
+    runs: int, raw: list[Gain], excess: Optimism, curve: LearningCurve, rng: np.random.Generator
+) -> More | None:
+    """Runs until the least certain gain would clear zero; its sd and optimism shrink together."""
+    lost = [_ONE_SIDED * gain.sd + max(0.0, excess.mean) for gain in raw]
+    ratios = [gain.mean / loss for gain, loss in zip(raw, lost) if loss > 0]
+    if not ratios or min(ratios) <= 0:
+        return None
+    return curve.more(runs, min(0.9, min(ratios) ** 2), rng)
