@@ -108,7 +108,8 @@ def prepare_experiment(experiment: Experiment, progress: Progress | None = None)
             raise ConfigError(
                 f"{folder / 'space.toml'}: domain {name!r} has no `path`: say where its text lies"
             )
-        sources.append(Source(name, folder / domain.path, domain.train))
+        place = Path(os.path.normpath(folder / domain.path))
+        sources.append(Source(name, place, domain.train))
     own = chosen.tokenizer in ("bpe", "bytes")
     settings = PrepareSettings(
         tokenizer=chosen.tokenizer if own else str(folder / chosen.tokenizer),

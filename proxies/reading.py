@@ -156,9 +156,9 @@ def _json_lines(path: Path, file: BinaryIO) -> Iterator[str]:
         try:
             record = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}, line {number}, is not UTF-8: convert the file") from error
+            raise DataError(f"{path}:{number} is not UTF-8: convert the file") from error
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number}, is not JSON: {error}") from error
+            raise DataError(f"{path}:{number} is not JSON: {error}") from error
         yield _text_of(path, number, record)
 
 
@@ -166,16 +166,16 @@ def _text_of(path: Path, number: int, record: object) -> str:
     if not isinstance(record, dict) or COLUMN not in record:
         columns = ", ".join(map(str, record)) if isinstance(record, dict) else "no object"
         raise DataError(
-            f"{path}, line {number}, has no column {COLUMN!r} (it has {columns}): "
+            f"{path}:{number} has no column {COLUMN!r} (it has {columns}): "
             "rename the column that holds the text"
         )
     text = record[COLUMN]
     if not isinstance(text, str):
         raise DataError(
-            f"{path}, line {number}: expected a string in {COLUMN!r}, got {type(text).__name__}"
+            f"{path}:{number}: expected a string in {COLUMN!r}, got {type(text).__name__}"
         )
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{path}, line {number}, holds half a surrogate pair: mend it") from error
+        raise DataError(f"{path}:{number} holds half a surrogate pair: mend it") from error
     return text

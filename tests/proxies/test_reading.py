@@ -79,13 +79,13 @@ BAD_FILES = {
     "gzip under another name": ("a.txt", gzip.compress(b"text"), r"name it a\.txt\.gz"),
     "no gzip": ("a.txt.gz", b"plain text", r"a\.txt\.gz is not a whole gzip file"),
     "cut gzip": ("a.jsonl.gz", gzip.compress(b'{"text": "x"}')[:-6], r"not a whole gzip file"),
-    "no JSON": ("a.jsonl", b'{"text": "x"}\n{"text": "y', r"a\.jsonl, line 2, is not JSON"),
-    "no column": ("a.jsonl", b'{"id": 1, "body": "x"}', r"line 1, .*'text' \(it has id, body\)"),
-    "no object": ("a.jsonl", b'["x"]', r"line 1, has no column 'text' \(it has no object\)"),
-    "no string": ("a.jsonl", b'\n{"text": 3}', r"line 2: expected a string .* got int"),
-    "bytes in a line": ("a.jsonl", b'{"text": "\xff"}', r"line 1, is not UTF-8"),
-    "half a pair": ("a.jsonl", b'{"text": "\\ud800"}', r"line 1, holds half a surrogate pair"),
-    "deep": ("a.jsonl", b"[" * 100_000, r"line 1, is not JSON"),
+    "no JSON": ("a.jsonl", b'{"text": "x"}\n{"text": "y', r"a\.jsonl:2 is not JSON"),
+    "no column": ("a.jsonl", b'{"id": 1, "body": "x"}', r"a\.jsonl:1 .*'text' \(it has id, body\)"),
+    "no object": ("a.jsonl", b'["x"]', r"a\.jsonl:1 has no column 'text' \(it has no object\)"),
+    "no string": ("a.jsonl", b'\n{"text": 3}', r"a\.jsonl:2: expected a string .* got int"),
+    "bytes in a line": ("a.jsonl", b'{"text": "\xff"}', r"a\.jsonl:1 is not UTF-8"),
+    "half a pair": ("a.jsonl", b'{"text": "\\ud800"}', r"a\.jsonl:1 holds half a surrogate pair"),
+    "deep": ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1 is not JSON"),
 }
 
 
