@@ -1,0 +1,103 @@
+"""`mixopt confirm`: train the proposals and every baseline one size up, and compare them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.propose import demand
+from cli.screen import FOLDER, JSON, QUIET, emit, progress, rounded, say, table
+
+if TYPE_CHECKING:
+    from mixopt.stages.confirm import ConfirmPlan, ObjectiveConfirmation
+
+
+def confirm(
+    folder: str = FOLDER,
+    plan: bool = typer.Option(False, "--plan", help="fix the arms and plan their runs, no more"),
+    require: str = typer.Option(None, help="exit with 1 unless the verdict is at least this"),
+    as_json: bool = JSON,
+    quiet: bool = QUIET,
+) -> None:
+    """Compare proposals and baselines one size up, on paired seeds, judged on test text."""
+    from mixopt.experiment import Experiment
+
+    exp = Experiment(folder)
+    planned = exp.plan_confirm()
+    if plan:
+        _show_plan(planned, as_json, quiet)
+        return
+    _train(folder, planned, quiet)
+    report = exp.judge_confirm()
+    if as_json:
+        emit(report.to_json())
+    else:
+        for name, one in report.objectives.items():
+            kind = exp.space_file.objective[name].kind
+            _print(name, one, percent=kind != "absolute")
+        say(f"wrote {folder}/confirmation.json", quiet)
+    demand({name: one.verdict.kind for name, one in report.objectives.items()}, require)
+
+
+def _train(folder: str, planned: ConfirmPlan, quiet: bool) -> None:
+    """Train the runs that are not finished; nothing where another trainer has recorded them."""
+    if all(run.status == "finished" for run in planned.runs):
+        return
+    import proxies
+
+    with progress(quiet) as report:
+        proxies.train(
+            folder,
+            only=[run.id for run in planned.runs],
+            progress=lambda now: report("confirming", now.flops_done, now.flops_total),
+        )
+
+
+def _show_plan(planned: ConfirmPlan, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        emit(planned.to_json())
+        return
+    rows = [
+        [
+            name,
+            str(len(arms)),
+            str(len(planned.seeds)),
+            str(planned.blocks[name].count),
+            _power(planned.blocks[name].power),
+        ]
+        for name, arms in planned.arms.items()
+    ]
+    header = ["objective", "arms", "seeds planned", "seeds needed", "power at half the gain"]
+    table("planned one size up", header, rows)
+    say(f"{len(planned.runs)} runs, {planned.new} of them new", quiet)
+
+
+def _power(power: float | None) -> str:
+    return "noise unknown" if power is None else f"{power:.2f}"
+
+
+def _print(name: str, one: ObjectiveConfirmation, percent: bool) -> None:
+    """The verdict, then each proposal against its rivals, the closest first."""
+    result = one.result
+    unit, scale = (" %", 100.0) if percent else ("", 1.0)
+    print(f"\n{name}: {one.verdict.sentence()}")
+    rows = []
+    for proposal in result.proposals:
+        for item in result.against(proposal):
+            se = scale * item.se
+            promised = "-" if item.predicted is None else rounded(-scale * item.predicted, se)
+            rows.append(
+                [
+                    f"{proposal} - {item.rival}",
+                    f"{rounded(-scale * item.difference, se)} ± {rounded(se, se)}{unit}",
+                    promised + ("" if promised == "-" else unit),
+                    f"{item.p:.3f}",
+                    item.outcome,
+                ]
+            )
+    header = ["proposal - rival", "gain ± se", "promised", "p", "outcome"]
+    title = f"{name}, one size up: {result.blocks} paired seeds, {one.text} text"
+    table(title, header, rows)
+    if result.incomplete:
+        say(f"{result.incomplete} seeds were left out, because a run of theirs failed")

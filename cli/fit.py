@@ -1,0 +1,76 @@
+"""`mixopt fit`: choose a law by cross-validation, fit it, and say what the table can carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.screen import FOLDER, JSON, QUIET, emit, rounded, say, table
+
+if TYPE_CHECKING:
+    from mixopt.stages.fit import FitReport
+
+
+def fit(
+    folder: str = FOLDER,
+    law: str = typer.Option(None, help="fit this law; default: chosen by cross-validation"),
+    seed: int = typer.Option(0, help="randomness of the folds"),
+    as_json: bool = JSON,
+    quiet: bool = QUIET,
+) -> None:
+    """Compare laws on held-out runs, fit the best, and write law.json."""
+    from mixopt.experiment import Experiment
+
+    report = Experiment(folder).fit(law, seed)
+    if as_json:
+        emit(report.to_json())
+        return
+    for name, one in report.objectives.items():
+        print(f"{name}: {one.verdict.sentence()}")
+    _print_laws(report)
+    _print_objectives(report)
+    if report.left_out:
+        say(f"{report.left_out} finished runs of other proxies or sizes were left out", quiet)
+    say(f"wrote {folder}/law.json: {report.law}, fitted on {report.runs} runs", quiet)
+
+
+def _print_laws(report: FitReport) -> None:
+    rows = []
+    for score in sorted(report.scores, key=lambda one: -_mean([q.r2 for q in one.metrics])):
+        mark = " (chosen)" if score.name == report.law else ""
+        ranks = [f"{quality.spearman:.2f}" for quality in score.objectives.values()]
+        metrics = [quality.r2 for quality in score.metrics]
+        rows.append([score.name + mark, f"{_mean(metrics):.2f}", *ranks, f"{score.seconds:.1f}"])
+    header = ["law", "R2 of metrics", *(f"rank of {name}" for name in report.objectives), "CPU s"]
+    table(f"laws on held-out runs ({report.runs} runs)", header, rows)
+
+
+def _print_objectives(report: FitReport) -> None:
+    rows = []
+    for name, one in report.objectives.items():
+        spread, noise = one.evidence.spread, one.evidence.noise
+        if noise is None or one.noise_interval is None:
+            known = ["unknown", "unknown", "unknown"]
+        else:
+            low, high = one.noise_interval
+            known = [
+                f"{rounded(noise, high - low)} ({rounded(low, high)} to {rounded(high, high)})",
+                f"{spread / noise:.1f}" if noise > 0 else "-",
+                "-" if one.ceiling is None else f"{one.ceiling:.2f}",
+            ]
+        rows.append([name, f"{spread:.2g}", *known, f"{one.quality.spearman:.2f}"])
+    header = [
+        "objective",
+        "spread",
+        "noise of a run (90 %)",
+        "spread/noise",
+        "rank ceiling",
+        "rank",
+    ]
+    table("what mixtures do, against what seeds do", header, rows)
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else float("nan")

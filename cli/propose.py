@@ -1,0 +1,93 @@
+"""`mixopt propose`: ranked mixtures for every objective, the verdict before any number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.screen import FOLDER, JSON, QUIET, emit, interval, say, table
+
+if TYPE_CHECKING:
+    from mixopt.proposers.rank import Ranked
+    from mixopt.stages.propose import ObjectiveProposal
+
+KINDS = ("confirmed", "better_at_proxy", "ranking_only", "run_more", "no_signal")
+
+
+def propose(
+    folder: str = FOLDER,
+    number: int = typer.Option(5, "-k", min=1, help="mixtures to propose"),
+    method: str = typer.Option("exact", help="how to look for them"),
+    objective: str = typer.Option(None, help="one objective; default: all of space.toml"),
+    require: str = typer.Option(None, help="exit with 1 unless the verdict is at least this"),
+    seed: int = typer.Option(0, help="randomness of starts and draws"),
+    as_json: bool = JSON,
+    quiet: bool = QUIET,
+) -> None:
+    """Propose mixtures, rank them among the baselines, and say how sure that is."""
+    from mixopt.experiment import Experiment
+
+    exp = Experiment(folder)
+    report = exp.propose(number, method, objective, seed)
+    if as_json:
+        emit(report.to_json())
+    else:
+        for name, one in report.objectives.items():
+            kind = exp.space_file.objective[name].kind
+            _print(name, one, percent=kind != "absolute")
+        say(f"wrote {folder}/proposal.json; next: mixopt confirm {folder}", quiet)
+    demand({name: one.verdict.kind for name, one in report.objectives.items()}, require)
+
+
+def demand(kinds: dict[str, str], least: str | None) -> None:
+    """Fail unless every verdict is at least as strong as the one required."""
+    from mixopt.errors import MixoptError, nearest
+
+    if least is None:
+        return
+    if least not in KINDS:
+        raise typer.BadParameter(f"no verdict is called {least!r}, {nearest(least, KINDS)}")
+    for name, kind in kinds.items():
+        if KINDS.index(kind) > KINDS.index(least):
+            raise MixoptError(f"{name}: the verdict is {kind!r}, {least!r} was required")
+
+
+def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
+    ranking = one.ranking
+    print(f"\n{name}: {one.verdict.sentence()}")
+    header = ["mixture", f"gain over {ranking.best_baseline} (90 %)", "P(best)", "runs near"]
+    rows = [
+        [_label(entry), _gain(entry, ranking.best_baseline, percent), _chance(entry), _near(entry)]
+        for entry in ranking.entries
+    ]
+    table(f"ranked by the law for {name}", header, rows)
+    domains = list(ranking.entries[0].shares)
+    shares = [
+        [entry.name, *(f"{100 * entry.shares[domain]:.1f}" for domain in domains)]
+        for entry in ranking.entries
+    ]
+    shares.append(["epochs of 1st", *(_epochs(ranking.entries[0], domain) for domain in domains)])
+    table("shares in %", ["mixture", *domains], shares)
+
+
+def _label(entry: Ranked) -> str:
+    return f"{entry.name} (moved into the limits)" if entry.projected else entry.name
+
+
+def _gain(entry: Ranked, baseline: str, percent: bool) -> str:
+    gain = entry.gains.get(baseline)
+    return "-" if gain is None else interval(gain.mean, gain.low, gain.high, percent)
+
+
+def _chance(entry: Ranked) -> str:
+    return f"{entry.best_probability:.2f}"
+
+
+def _near(entry: Ranked) -> str:
+    return str(entry.support)
+
+
+def _epochs(entry: Ranked, domain: str) -> str:
+    epochs = entry.epochs[domain]
+    return "-" if epochs is None else f"{epochs:.2g}"

@@ -1,0 +1,176 @@
+"""Experiment: one study in one folder; the doors through which the stages read and write it.
+
+space.toml proxy.toml      written by a person or `init`
+data/                      prepared text
+runs/*.jsonl               the one table
+claims/ checkpoints/ curves/ evaluations/    of the training
+law.json law.npz proposal.json confirmation.json    results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.config import ProxyFile, SpaceFile, read_proxy, read_space
+from mixopt.errors import DataError, nearest
+from mixopt.files import digest, read_json
+from mixopt.objective import Objective, objective_for
+from mixopt.runs import CONFIRM, Run, RunWriter, read_runs
+from mixopt.space import Space, space_from
+from mixopt.table import Table, join
+
+if TYPE_CHECKING:
+    from mixopt.stages.confirm import ConfirmPlan, ConfirmReport
+    from mixopt.stages.fit import FitReport
+    from mixopt.stages.propose import ProposalReport
+    from mixopt.stages.sample import SamplePlan
+
+Array = NDArray[np.float64]
+
+
+class Experiment:
+    """One study: a space, a proxy, the table of runs, and what was made of it.
+
+    >>> from mixopt import Experiment
+    >>> study = Experiment("study")           # nothing is read before it is needed
+    >>> study.folder.name
+    'study'
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @cached_property
+    def space_file(self) -> SpaceFile:
+        """`space.toml`, checked."""
+        return read_space(self.folder / "space.toml")
+
+    @cached_property
+    def proxy_file(self) -> ProxyFile:
+        """`proxy.toml`, checked."""
+        return read_proxy(self.folder / "proxy.toml")
+
+    @cached_property
+    def manifest(self) -> dict[str, Any] | None:
+        """What `prepare` wrote, None where the data is the user's own business."""
+        path = self.folder / "data" / "manifest.json"
+        if not path.exists():
+            return None
+        manifest = read_json(path)
+        wanted = {name: domain.train for name, domain in self.space_file.domain.items()}
+        held = {name: part["train"] for name, part in manifest["domains"].items()}
+        if wanted != held:
+            differ = sorted(name for name, _ in wanted.items() ^ held.items())
+            raise DataError(
+                f"{path} was prepared for other domains than {self.folder / 'space.toml'} names "
+                f"({', '.join(dict.fromkeys(differ))}): run `mixopt prepare {self.folder}`"
+            )
+        return manifest
+
+    @cached_property
+    def space(self) -> Space:
+        """Where mixtures may lie: `space.toml` with the manifest's token counts."""
+        return space_from(self.space_file, self._counts())
+
+    @property
+    def data(self) -> str:
+        """The hash of the prepared data, empty without any."""
+        return "" if self.manifest is None else str(self.manifest["hash"])
+
+    def runs(self) -> list[Run]:
+        """All runs, merged by id."""
+        return read_runs(self.folder / "runs")
+
+    def append(self, runs: Sequence[Run]) -> None:
+        """Add lines to the table."""
+        with RunWriter(self.folder / "runs") as writer:
+            writer.append(runs)
+
+    def run(self, id_or_name: str) -> Run:
+        """One run by its id or name. Raises DataError when there is none."""
+        runs = self.runs()
+        for run in runs:
+            if id_or_name in (run.id, run.name):
+                return run
+        hint = nearest(id_or_name, [run.name for run in runs if run.name]) if runs else "none is"
+        raise DataError(f"no run of {self.folder} is called {id_or_name!r}, {hint}")
+
+    def record(self, id_or_name: str, metrics: Mapping[str, float]) -> Run:
+        """Write the metrics of a run that was trained elsewhere."""
+        run = self.run(id_or_name)
+        if not metrics:
+            raise DataError(f"run {run.name or run.id}: no metrics to record")
+        done = replace(run, metrics=dict(metrics), error=None, attempt=run.attempt + 1)
+        self.append([done])
+        return done
+
+    def table(self) -> Table:
+        """The finished runs that a law may be fitted on."""
+        runs = [run for run in self.runs() if run.origin != CONFIRM]
+        return join(runs, self.space, directions=self.space_file.metrics)
+
+    def objectives(self, table: Table) -> dict[str, Objective]:
+        """The objectives of `space.toml` over the columns of a table."""
+        return self.objectives_over(table.metrics, table.losses)
+
+    def objectives_over(self, metrics: Sequence[str], losses: Array) -> dict[str, Objective]:
+        """The objectives of `space.toml` over `metrics`, in units of `losses` (n, m)."""
+        domains = tuple(self.space_file.domain)
+        scale = np.nanstd(losses, axis=0)
+        return {
+            name: replace(objective_for(spec, name, metrics, domains), scale=scale)
+            for name, spec in self.space_file.objective.items()
+        }
+
+    def user_baselines(self) -> dict[str, Array]:
+        """The mixtures that `[baselines]` names, as rows, the user's own first."""
+        return {name: self.space.row(mix) for name, mix in self.space_file.baselines.items()}
+
+    def inputs(self) -> dict[str, str]:
+        """The hash of everything that a result depends on beside the runs."""
+        return {"space": digest(self.space_file.model_dump(mode="json")), "data": self.data}
+
+    def sample(self, count: int, design: str = "spacefill", seed: int = 0) -> SamplePlan:
+        """Plan `count` runs, anchors and baselines; asked again, nothing is planned twice."""
+        from mixopt.stages.sample import sample
+
+        return sample(self, count, design, seed)
+
+    def fit(self, law: str | None = None, seed: int = 0) -> FitReport:
+        """Compare laws by cross-validation, or take `law`; write `law.json`."""
+        from mixopt.stages.fit import fit
+
+        return fit(self, law, seed)
+
+    def propose(
+        self, count: int = 5, method: str = "exact", objective: str | None = None, seed: int = 0
+    ) -> ProposalReport:
+        """Ranked mixtures for every objective, or one; write `proposal.json`."""
+        from mixopt.stages.propose import propose
+
+        return propose(self, count, method, objective, seed)
+
+    def plan_confirm(self) -> ConfirmPlan:
+        """Fix the arms one size up and plan their runs."""
+        from mixopt.stages.confirm import plan_confirm
+
+        return plan_confirm(self)
+
+    def judge_confirm(self) -> ConfirmReport:
+        """Compare the arms that were trained; write `confirmation.json`."""
+        from mixopt.stages.confirm import judge_confirm
+
+        return judge_confirm(self)
+
+    def _counts(self) -> dict[str, float]:
+        """Unique tokens of each domain's full pool by the manifest."""
+        if self.manifest is None:
+            return {}
+        return {name: part["pool"]["tokens"] for name, part in self.manifest["domains"].items()}

@@ -1,0 +1,313 @@
+"""Ranking: what the law promises for candidates, baselines and the best run seen, from joint draws.
+
+One set of draws of the law covers every row, so that errors which two rows share cancel in their
+difference. Gains are over each baseline; the headline is the gain over the best one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mixopt.errors import DataError
+from mixopt.gain import Gain, support
+from mixopt.laws.base import mixture_groups
+from mixopt.problem import Problem
+from mixopt.proposers.goal import Goal
+from mixopt.space import Space
+
+if TYPE_CHECKING:
+    from mixopt.baselines import Baseline
+
+Array = NDArray[np.float64]
+Role = Literal["proposal", "baseline", "best_run"]
+
+BEST_RUN = "best_run"
+
+_ROUNDING = 1e-6
+"""Runs whose shares were rounded in a file are inside the limits up to this."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One mixture and what the law says of it."""
+
+    name: str
+    role: Role
+    row: Array
+    """(width,)"""
+    shares: Mapping[str, float]
+    """Mean shares of the training."""
+    epochs: Mapping[str, float | None]
+    """Times that the target reads each domain; None where token counts are unknown."""
+    metrics: Mapping[str, tuple[float, float]]
+    """Predicted mean and its sd, in the metrics' own direction."""
+    objective: float
+    """Lower is better."""
+    objective_sd: float
+    gains: Mapping[str, Gain]
+    """Over each baseline and the best run seen, itself left out."""
+    best_probability: float
+    support: int
+    """Fewest runs with at least 0.7 of its share in a domain to which it gives more than 0.2."""
+    projected: bool = False
+    """Whether the limits changed a baseline."""
+    aliases: tuple[str, ...] = ()
+    """Names of other baselines that are this mixture."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mixtures in order, the best first.
+
+    A proposal that is not verified stands above the best run seen only if the interval of its gain
+    over it excludes zero.
+    """
+
+    objective: str
+    level: float
+    entries: tuple[Ranked, ...]
+    best_baseline: str
+    """By predicted mean; the rival of the headline."""
+    best_run_name: str | None = None
+    """The run with the lowest measured objective among those inside the limits."""
+
+    @property
+    def proposals(self) -> tuple[Ranked, ...]:
+        """Proposals, the best predicted one first."""
+        kept = [entry for entry in self.entries if entry.role == "proposal"]
+        return tuple(sorted(kept, key=lambda entry: entry.objective))
+
+    @property
+    def pick(self) -> Ranked:
+        """The best predicted proposal."""
+        return self.proposals[0]
+
+    @property
+    def headline(self) -> Gain:
+        """The gain of the pick over the best baseline."""
+        return self.pick.gains[self.best_baseline]
+
+    @property
+    def outranks_best_run(self) -> bool:
+        """Whether the pick's gain over the best run seen is above zero for the whole interval."""
+        gain = self.pick.gains.get(BEST_RUN)
+        return gain is None or gain.low > 0
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each mixture: objective, gain over the best baseline, shares and epochs."""
+        lines = []
+        for position, entry in enumerate(self.entries, start=1):
+            gain = entry.gains.get(self.best_baseline)
+            lines.append(
+                {
+                    "rank": position,
+                    "name": entry.name,
+                    "role": entry.role,
+                    "objective": entry.objective,
+                    "sd": entry.objective_sd,
+                    "gain": np.nan if gain is None else gain.mean,
+                    "low": np.nan if gain is None else gain.low,
+                    "high": np.nan if gain is None else gain.high,
+                    "P(best)": entry.best_probability,
+                    "runs nearby": entry.support,
+                    **{f"share {name}": share for name, share in entry.shares.items()},
+                    **{f"epochs {name}": epochs for name, epochs in entry.epochs.items()},
+                }
+            )
+        return pd.DataFrame(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The ranking for machines."""
+        return {
+            "objective": self.objective,
+            "level": self.level,
+            "best_baseline": self.best_baseline,
+            "best_run": self.best_run_name,
+            "outranks_best_run": self.outranks_best_run,
+            "entries": [_entry_to_json(entry) for entry in self.entries],
+        }
+
+
+class _Row(NamedTuple):
+    role: Role
+    row: Array
+    projected: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+def rank(
+    problem: Problem,
+    candidates: Mapping[str, Array],
+    baselines: Mapping[str, Baseline],
+    draws: int,
+    rng: np.random.Generator,
+    level: float = 0.9,
+) -> Ranking:
+    """Rank `candidates` and `baselines` (rows by name) with the best run of the problem's table.
+
+    `level` is the coverage of the two-sided intervals. Raises DataError without a law, an
+    objective, a candidate or a baseline.
+    """
+    if problem.law is None or problem.objective is None:
+        raise DataError("ranking needs a law and an objective: run `mixopt fit` first")
+    if not candidates or not baselines:
+        raise DataError("ranking needs a candidate and a baseline at least")
+    goal = Goal.of(problem)
+    rows = {name: _Row("proposal", row) for name, row in candidates.items()}
+    rows |= {name: _Row("baseline", b.row, b.projected, b.aliases) for name, b in baselines.items()}
+    seen = None if problem.table is None else best_run(problem)
+    if seen is not None:
+        rows[BEST_RUN] = _Row("best_run", seen[1])
+    if len(rows) < len(candidates) + len(baselines) + (seen is not None):
+        raise DataError("expected different names for candidates and baselines")
+    entries = _entries(problem, goal, rows, draws, rng, level)
+    rivals = [entry for entry in entries if entry.role == "baseline"]
+    return Ranking(
+        objective=problem.objective.name,
+        level=level,
+        entries=_ordered(entries),
+        best_baseline=min(rivals, key=lambda entry: entry.objective).name,
+        best_run_name=None if seen is None else seen[0],
+    )
+
+
+def best_run(problem: Problem) -> tuple[str, Array] | None:
+    """Name and row of the mixture with the lowest measured objective, mean over its replicates.
+
+    Only mixtures inside the limits count; None where no run of one measured the objective.
+    """
+    assert problem.table is not None
+    goal, table = Goal.of(problem), problem.table
+    values = goal.objective.value(table.losses, goal.reference)
+    usable = np.isfinite(values) & problem.space.contains(table.weights, tol=_ROUNDING)
+    if not usable.any():
+        return None
+    groups = mixture_groups(table.weights)
+    means = [values[usable & (groups == group)].mean() for group in groups[usable]]
+    winner = int(np.flatnonzero(usable)[np.argmin(means)])
+    return table.names[winner] or table.ids[winner], table.weights[winner]
+
+
+class _Predicted(NamedTuple):
+    """What the law says of k rows."""
+
+    mean: Array
+    """(k, m)"""
+    sd: Array
+    """(k, m)"""
+    objective: Array
+    """(k,)"""
+    draws: Array
+    """(draws, k) of the objective, joint."""
+
+
+def _entries(
+    problem: Problem,
+    goal: Goal,
+    rows: Mapping[str, _Row],
+    draws: int,
+    rng: np.random.Generator,
+    level: float,
+) -> list[Ranked]:
+    """Everything but the order."""
+    stacked = np.stack([item.row for item in rows.values()])
+    mean, sd = goal.law.predict(stacked, return_std=True)
+    drawn = goal.told(goal.law.sample(stacked, draws, rng))
+    predicted = _Predicted(mean, sd, goal.told(mean), drawn)
+    return [_ranked(problem, rows, predicted, i, level) for i in range(len(rows))]
+
+
+def _ranked(
+    problem: Problem, rows: Mapping[str, _Row], predicted: _Predicted, i: int, level: float
+) -> Ranked:
+    """The entry of row i among all."""
+    name, item = list(rows.items())[i]
+    table, drawn = problem.table, predicted.draws
+    seen = np.empty((0, problem.space.width)) if table is None else table.weights
+    return Ranked(
+        name=name,
+        role=item.role,
+        row=item.row,
+        shares=problem.space.mapping(item.row),
+        epochs=_epochs(problem.space, item.row),
+        metrics=_metrics(problem, predicted.mean[i], predicted.sd[i]),
+        objective=float(predicted.objective[i]),
+        objective_sd=float(drawn[:, i].std()),
+        gains={
+            rival: _gain(
+                rival,
+                predicted.objective[j] - predicted.objective[i],
+                drawn[:, j] - drawn[:, i],
+                level,
+            )
+            for j, rival in enumerate(rows)
+            if rows[rival].role != "proposal" and j != i
+        },
+        best_probability=float((drawn.argmin(axis=1) == i).mean()),
+        support=support(seen, item.row),
+        projected=item.projected,
+        aliases=item.aliases,
+    )
+
+
+def _metrics(problem: Problem, mean: Array, sd: Array) -> dict[str, tuple[float, float]]:
+    """Mean and sd (m,) by name, turned back where higher is better."""
+    assert problem.objective is not None
+    table = problem.table
+    names = problem.objective.metrics if table is None else table.metrics
+    signs = np.ones(len(names)) if table is None else table.directions
+    values = zip(names, (mean * signs).tolist(), sd.tolist(), strict=True)
+    return {name: (value, error) for name, value, error in values}
+
+
+def _gain(rival: str, mean: float, draws: Array, level: float) -> Gain:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Gain(rival, float(mean), float(draws.std()), float(low), float(high))
+
+
+def _epochs(space: Space, row: Array) -> dict[str, float | None]:
+    epochs = space.epochs(row[None])[0]
+    return {
+        name: float(value) if np.isfinite(value) else None
+        for name, value in zip(space.names, epochs, strict=True)
+    }
+
+
+def _ordered(entries: list[Ranked]) -> tuple[Ranked, ...]:
+    """By predicted objective; the best run seen moves above what does not clearly beat it."""
+    ordered = sorted(entries, key=lambda entry: entry.objective)
+    run = next((entry for entry in ordered if entry.role == "best_run"), None)
+    if run is None:
+        return tuple(ordered)
+    unsure = [
+        i
+        for i, entry in enumerate(ordered)
+        if entry.role == "proposal" and not entry.gains[BEST_RUN].low > 0
+    ]
+    place = min([ordered.index(run), *unsure])
+    ordered.remove(run)
+    return tuple([*ordered[:place], run, *ordered[place:]])
+
+
+def _entry_to_json(entry: Ranked) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "role": entry.role,
+        "shares": dict(entry.shares),
+        "row": entry.row.tolist(),
+        "epochs": dict(entry.epochs),
+        "metrics": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in entry.metrics.items()},
+        "objective": entry.objective,
+        "objective_sd": entry.objective_sd,
+        "gains": {name: asdict(gain) for name, gain in entry.gains.items()},
+        "best_probability": entry.best_probability,
+        "support": entry.support,
+        "projected": entry.projected,
+        "aliases": list(entry.aliases),
+    }

@@ -1,0 +1,1 @@
+"""What an experiment goes through, one stage a file: sample, fit, propose, confirm, export."""

@@ -1,0 +1,242 @@
+"""fit: judge laws by cross-validation on the study's own runs, fit one, say what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import mixopt
+from mixopt.errors import StaleError
+from mixopt.evidence import fit_evidence
+from mixopt.files import digest
+from mixopt.laws import LAWS, make_law
+from mixopt.laws.base import Law
+from mixopt.laws.saved import load_law, save_law
+from mixopt.learning import LearningCurve, learning_curve, learning_predictions
+from mixopt.noise import anchor_noise, remove_block_effects
+from mixopt.objective import Objective
+from mixopt.score import (
+    LawScore,
+    Quality,
+    ceiling,
+    choose,
+    compare_laws,
+    objective_values,
+    reference_losses,
+)
+from mixopt.table import Table
+from mixopt.verdict import FitEvidence, Verdict, judge_fit
+
+if TYPE_CHECKING:
+    from mixopt.experiment import Experiment
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ObjectiveReport:
+    """What the table says of one objective, before any mixture is proposed."""
+
+    evidence: FitEvidence
+    curve: LearningCurve
+    verdict: Verdict
+    quality: Quality
+    """Of the chosen law, out of fold."""
+    ceiling: float | None
+    """The correlation that a perfect law would reach; None where noise is unknown."""
+    noise_interval: tuple[float, float] | None
+    """90 % interval of sigma_int."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """The law that was chosen, the laws it was compared with, and the state of each objective."""
+
+    law: str
+    runs: int
+    left_out: int
+    """Finished runs of other cohorts."""
+    cohort: str
+    scores: tuple[LawScore, ...]
+    metrics: tuple[str, ...]
+    objectives: Mapping[str, ObjectiveReport]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report for machines."""
+        return {
+            "law": self.law,
+            "runs": self.runs,
+            "left_out": self.left_out,
+            "cohort": self.cohort,
+            "scores": {score.name: _score_json(score, self.metrics) for score in self.scores},
+            "objectives": {name: _objective_json(one) for name, one in self.objectives.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted law with the table behind it, as later stages need them."""
+
+    law: Law
+    table: Table
+    """The cohort, block effects removed."""
+    reference: Array
+    """(m,) losses of the reference mixture."""
+    objectives: Mapping[str, Objective]
+    verdicts: Mapping[str, Verdict]
+    curves: Mapping[str, LearningCurve]
+    about: Mapping[str, Any]
+    """What `law.json` says beside the law."""
+
+
+def fit(exp: Experiment, law: str | None, seed: int) -> FitReport:
+    """Fit `law`, or the one that cross-validation chooses, and write `law.json`.
+
+    Raises DataError when the runs are too few for any law.
+    """
+    everything = exp.table()
+    cohort = everything.cohort()
+    table = remove_block_effects(cohort)
+    objectives = exp.objectives(table)
+    rng = np.random.default_rng(seed)
+    names = sorted(LAWS) if law is None else sorted({*LAWS, law})
+    scores = compare_laws(names, table, objectives, rng)
+    chosen = law or choose(scores)
+    fitted = make_law(chosen).fit(table.weights, table.losses, table.info)
+    score = next(score for score in scores if score.name == chosen)
+    reference = reference_losses(table, fitted, exp.space.reference)
+    reports = _objective_reports(table, objectives, reference, score, rng)
+    report = FitReport(
+        law=chosen,
+        runs=len(table),
+        left_out=len(everything) - len(cohort),
+        cohort=cohort.cohorts[0],
+        scores=tuple(scores),
+        metrics=table.metrics,
+        objectives=reports,
+    )
+    about = {
+        "mixopt": mixopt.__version__,
+        "inputs": exp.inputs(),
+        "table": _table_digest(cohort),
+        "domains": list(exp.space.names),
+        "metrics": list(table.metrics),
+        "reference": reference.tolist(),
+        "curves": {name: _curve_json(one.curve) for name, one in reports.items()},
+        "report": report.to_json(),
+    }
+    save_law(exp.folder, chosen, fitted, about)
+    return report
+
+
+def fitted(exp: Experiment) -> Fitted:
+    """The law that `fit` wrote, after a check that the table has not gone on without it.
+
+    Raises StaleError when there are runs, metrics or settings that the law has not seen.
+    """
+    law, about = load_law(exp.folder)
+    cohort = exp.table().cohort()
+    _check_fresh(exp, cohort, about)
+    table = remove_block_effects(cohort)
+    told = about["report"]["objectives"]
+    return Fitted(
+        law=law,
+        table=table,
+        reference=np.array(about["reference"]),
+        objectives=exp.objectives(table),
+        verdicts={name: Verdict.from_json(one["verdict"]) for name, one in told.items()},
+        curves={name: _curve_from_json(one) for name, one in about["curves"].items()},
+        about=about,
+    )
+
+
+def _check_fresh(exp: Experiment, cohort: Table, about: Mapping[str, Any]) -> None:
+    seen = about["report"]["runs"]
+    if about["table"] != _table_digest(cohort):
+        raise StaleError(
+            f"the law was fitted on {seen} runs and the table now holds {len(cohort)} finished "
+            f"ones or other metrics: run `mixopt fit {exp.folder}`"
+        )
+    changed = [key for key, value in exp.inputs().items() if about["inputs"].get(key) != value]
+    if changed:
+        what = {"space": "space.toml", "data": "data/"}
+        names = " and ".join(what[key] for key in changed)
+        raise StaleError(f"{names} changed since the law was fitted: run `mixopt fit {exp.folder}`")
+
+
+def _objective_reports(
+    table: Table,
+    objectives: Mapping[str, Objective],
+    reference: Array,
+    score: LawScore,
+    rng: np.random.Generator,
+) -> dict[str, ObjectiveReport]:
+    """Noise, learning curve and verdict of each objective under the chosen law."""
+    sizes, predicted = learning_predictions(make_law(score.name), table, score.folds, rng)
+    reports = {}
+    for name, objective in objectives.items():
+        values = objective_values(objective, table.losses, reference)
+        guessed = np.stack([objective_values(objective, one, reference) for one in predicted])
+        noise = anchor_noise(table, values[:, None])
+        sigma = None if noise is None else float(noise.sigma_int[0])
+        curve = learning_curve(sizes, (guessed - values) ** 2, score.folds, (sigma or 0.0) ** 2)
+        evidence = fit_evidence(table, objective, reference, score, curve, rng)
+        interval = None if noise is None else noise.interval_int[0]
+        reports[name] = ObjectiveReport(
+            evidence=evidence,
+            curve=curve,
+            verdict=judge_fit(evidence),
+            quality=score.objectives[name],
+            ceiling=None if sigma is None else ceiling(values, sigma),
+            noise_interval=None if interval is None else (float(interval[0]), float(interval[1])),
+        )
+    return reports
+
+
+def _table_digest(table: Table) -> str:
+    """Names the runs and metrics that a law was fitted on, whatever their order."""
+    losses = [[None if np.isnan(x) else float(x) for x in row] for row in table.losses]
+    return digest({"metrics": list(table.metrics), "runs": dict(zip(table.ids, losses))})
+
+
+def _score_json(score: LawScore, metrics: Sequence[str]) -> dict[str, Any]:
+    return {
+        "metrics": {name: _finite(asdict(one)) for name, one in zip(metrics, score.metrics)},
+        "objectives": {name: _finite(asdict(one)) for name, one in score.objectives.items()},
+        "seconds": round(score.seconds, 3),
+    }
+
+
+def _objective_json(one: ObjectiveReport) -> dict[str, Any]:
+    return {
+        "verdict": one.verdict.to_json(),
+        "spread": one.evidence.spread,
+        "noise": one.evidence.noise,
+        "noise_interval": None if one.noise_interval is None else list(one.noise_interval),
+        "signal_to_noise": one.evidence.spread / one.evidence.noise if one.evidence.noise else None,
+        "ceiling": one.ceiling,
+        **_finite(asdict(one.quality)),
+        "more": None if one.evidence.more is None else one.evidence.more._asdict(),
+    }
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """NaN is no JSON number: a quality of constants is None."""
+    return {key: value if np.isfinite(value) else None for key, value in values.items()}
+
+
+def _curve_json(curve: LearningCurve) -> dict[str, Any]:
+    return {
+        "sizes": curve.sizes.tolist(),
+        "by_fold": curve.by_fold.tolist(),
+        **{key: getattr(curve, key) for key in ("floor", "a", "b", "c")},
+    }
+
+
+def _curve_from_json(values: Mapping[str, Any]) -> LearningCurve:
+    arrays = {key: np.array(values[key]) for key in ("sizes", "by_fold")}
+    return LearningCurve(**{**values, **arrays})

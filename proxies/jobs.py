@@ -1,0 +1,111 @@
+"""Job: what a supervisor asks of a worker process, how it is started, and when a run is open.
+
+A worker is one thread wide: on a CPU, threads within a step lose to processes.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Self
+
+import proxies
+from mixopt.claims import Claims
+from mixopt.runs import Run
+
+TRIES = 3
+"""Attempts in a row that may fail, or die without a checkpoint, before a run is given up."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is asked to do."""
+
+    folder: Path
+    groups: tuple[tuple[str, ...], ...]
+    """Run ids that train side by side, in the order in which to try them."""
+    device: str
+    parent: int
+    """The process that must live on."""
+    checkpoint_seconds: float = 60.0
+
+    def to_json(self) -> str:
+        """The job as one JSON document."""
+        return json.dumps({**asdict(self), "folder": str(self.folder)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The reverse of `to_json`."""
+        values = json.loads(text)
+        groups = tuple(tuple(ids) for ids in values.pop("groups"))
+        return cls(folder=Path(values.pop("folder")), groups=groups, **values)
+
+
+def is_open(run: Run, claims: Claims) -> bool:
+    """Whether the run still has to be trained, and may be: planned or failed, not too often."""
+    return run.status in ("planned", "failed") and claims.failures(run.id) < TRIES
+
+
+def status_file(folder: Path, pid: int) -> Path:
+    """Where the worker of that process on this machine says how far its runs are."""
+    return folder / "claims" / f"worker-{socket.gethostname()}-{pid}.json"
+
+
+def devices(workers: int | None) -> list[str]:
+    """The device of each worker: one a GPU, or one a core, or as many as asked for.
+
+    torch is asked only where there is a driver, because asking takes seconds.
+    """
+    cards = 0
+    if shutil.which("nvidia-smi") is not None:
+        import torch
+
+        cards = torch.cuda.device_count()
+    if cards:
+        return [f"cuda:{index % cards}" for index in range(workers or cards)]
+    return ["cpu"] * (workers or cores())
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def start(
+    module: str, stdin: str, *, stdout: IO[str] | int, stderr: IO[str] | int
+) -> subprocess.Popen[str]:
+    """Start `python -m module` with text on its stdin, out of reach of this terminal's Ctrl-C."""
+    root = str(Path(proxies.__file__).parent.parent)  # found from any working directory
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = dict.fromkeys(_THREADS, "1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(stdin + "\n")
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it died already: its exit code tells
+    return process
+
+
+def last_line(errors: IO[str]) -> str:
+    """What a process said last."""
+    errors.seek(0)
+    lines: Sequence[str] = errors.read().strip().splitlines()
+    return lines[-1] if lines else "nothing"

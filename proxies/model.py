@@ -1,0 +1,185 @@
+"""The MoE language model of P proxies in one program: every weight has a leading axis P.
+
+    h = embed(tokens);  h += attention(norm(h));  h += experts(norm(h)), L times;  norm(h)
+
+Causal attention with rotary positions (theta 1e4) and normalised queries and keys, RMSNorm, SwiGLU
+experts, a head tied to the embeddings, no biases. A batch has N = B T tokens a proxy.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from proxies.config import TrainConfig
+from proxies.moe import Routing, route, routed_experts, swiglu
+from proxies.presets import Sizes
+from proxies.seeds import key
+
+_THETA = 1e4
+_EPS = 1e-6
+_ROUTER_SD = 0.02
+
+Weights = Mapping[str, Tensor]
+"""Name -> weight; of one proxy, or of P proxies with a leading axis P."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the model makes of a batch."""
+
+    hidden: Tensor
+    """(P, N, D), ready for the head."""
+    routing: tuple[Routing, ...]
+    """One for each layer."""
+
+
+def shapes(sizes: Sizes, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight of one proxy; matrices are (in, out)."""
+    width, experts, hidden = sizes.width, sizes.experts, sizes.hidden
+    layer = {
+        "attention.norm": (width,),
+        "attention.qkv": (width, 3 * width),
+        "attention.gain": (2, sizes.head_width),
+        "attention.out": (width, width),
+        "moe.norm": (width,),
+        "moe.router": (width, experts),
+        "moe.in": (experts, width, 2 * hidden),
+        "moe.out": (experts, hidden, width),
+    }
+    if sizes.shared:
+        layer["moe.shared_in"] = (width, 2 * hidden * sizes.shared)
+        layer["moe.shared_out"] = (hidden * sizes.shared, width)
+    named = {
+        f"{index}.{name}": shape for index in range(sizes.layers) for name, shape in layer.items()
+    }
+    return {"embedding": (vocabulary, width), **named, "norm": (width,)}
+
+
+def initial(config: TrainConfig, seed: int) -> dict[str, Tensor]:
+    """First weights of one proxy, the same in every swarm.
+
+    Each weight has a generator of its own, seeded by (seed, name): neither the neighbours nor, for
+    attention, the number of experts change it. Matrices have sd init_scale / sqrt(fan in), those
+    that write to the residual stream a further 1 / sqrt(2 L), all cut at 3 sd.
+    """
+    weights = {}
+    for name, shape in shapes(config.sizes, config.vocabulary).items():
+        sd = _initial_sd(name, shape, config)
+        if sd is None:
+            weights[name] = torch.ones(shape)
+            continue
+        generator = torch.Generator().manual_seed(key(seed, "weights", name))
+        weights[name] = torch.empty(shape)
+        torch.nn.init.trunc_normal_(weights[name], std=sd, a=-3 * sd, b=3 * sd, generator=generator)
+    return weights
+
+
+def stack(members: Sequence[Weights], device: torch.device) -> dict[str, Tensor]:
+    """The weights of P proxies side by side, (P, ...)."""
+    return {name: torch.stack([one[name] for one in members]).to(device) for name in members[0]}
+
+
+def forward(weights: Weights, config: TrainConfig, tokens: Tensor) -> Output:
+    """Run P proxies on tokens (P, B, T) int64."""
+    sizes = config.sizes
+    turn = rotation(tokens.shape[2], sizes.head_width, tokens.device)
+    x = _embed(tokens.flatten(1), weights["embedding"], config.embedding_scale)
+    routing = []
+    for index in range(sizes.layers):
+        layer = {
+            name.removeprefix(f"{index}."): weight
+            for name, weight in weights.items()
+            if name.startswith(f"{index}.")
+        }
+        x = _attention(x, layer, tokens.shape[1], sizes.heads, turn)
+        x, routed = _moe(x, layer, sizes.active)
+        routing.append(routed)
+    return Output(norm(x, weights["norm"]), tuple(routing))
+
+
+def norm(x: Tensor, gain: Tensor) -> Tensor:
+    """x / rms(x) * gain for x (P, N, D) and gain (P, D)."""
+    return _Norm.apply(x, gain.unsqueeze(1))
+
+
+def rotation(length: int, head_width: int, device: torch.device) -> Tensor:
+    """exp(i t theta^(-2 j / d_head)), (length, head_width / 2) complex."""
+    half = head_width // 2
+    rates = _THETA ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
+    angles = torch.arange(length, device=device, dtype=torch.float32).unsqueeze(1) * rates
+    return torch.polar(torch.ones_like(angles), angles)
+
+
+def rotate(x: Tensor, turn: Tensor) -> Tensor:
+    """Rotary positions for x (..., T, 2, H, d_head); neighbouring numbers make a complex one."""
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn[:, None, None]).flatten(-2)
+
+
+def _embed(tokens: Tensor, embedding: Tensor, scale: float) -> Tensor:
+    """Look up (P, N) tokens in (P, V, D), with rms 1 at the start."""
+    proxies, vocabulary, width = embedding.shape
+    offsets = torch.arange(0, proxies * vocabulary, vocabulary, device=tokens.device).unsqueeze(1)
+    rows = functional.embedding(tokens + offsets, embedding.view(-1, width))
+    return rows * (math.sqrt(width) / scale)
+
+
+def _attention(x: Tensor, layer: Weights, sequences: int, heads: int, turn: Tensor) -> Tensor:
+    """x + attention(norm(x)), (P, N, D)."""
+    proxies, count, width = x.shape
+    split = (proxies, sequences, count // sequences, 3, heads, width // heads)
+    qkv = torch.bmm(norm(x, layer["attention.norm"]), layer["attention.qkv"]).view(split)
+    gain = layer["attention.gain"][:, None, None, :, None]  # one for queries, one for keys
+    qk = rotate(_Norm.apply(qkv[:, :, :, :2], gain), turn)
+    q, k = (part.flatten(0, 1).transpose(1, 2) for part in qk.unbind(3))
+    v = qkv[:, :, :, 2].flatten(0, 1).transpose(1, 2)
+    mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return torch.baddbmm(x, mixed.transpose(1, 2).reshape(x.shape), layer["attention.out"])
+
+
+def _moe(x: Tensor, layer: Weights, active: int) -> tuple[Tensor, Routing]:
+    """x + shared(norm(x)) + routed(norm(x)), (P, N, D), and where the tokens went."""
+    u = norm(x, layer["moe.norm"])
+    routing = route(u, layer["moe.router"], active)
+    out = x + routed_experts(u, routing, layer["moe.in"], layer["moe.out"])
+    if "moe.shared_in" in layer:
+        inner = swiglu(torch.bmm(u, layer["moe.shared_in"]))
+        out = torch.baddbmm(out, inner, layer["moe.shared_out"])
+    return out, routing
+
+
+class _Norm(torch.autograd.Function):
+    """x / rms(x) * gain along the last axis; gain is broadcast. Half the passes of autograd's."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor) -> Tensor:
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True).add_(_EPS))
+        unit = x * scale
+        ctx.save_for_backward(unit, scale, gain)
+        return unit * gain
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        unit, scale, gain = ctx.saved_tensors
+        to_gain = (grad * unit).sum_to_size(gain.shape)
+        to_unit = grad * gain
+        along = (to_unit * unit).mean(-1, keepdim=True)
+        return to_unit.sub_(unit * along).mul_(scale), to_gain
+
+
+def _initial_sd(name: str, shape: tuple[int, ...], config: TrainConfig) -> float | None:
+    """The sd of a weight before training; None for gains, which start at 1."""
+    kind = name.rpartition(".")[2]
+    if kind in ("norm", "gain"):
+        return None
+    if kind == "router":  # never 0: equal logits would send every token to the same experts
+        return _ROUTER_SD
+    if kind == "embedding":
+        return config.embedding_scale / math.sqrt(shape[1])
+    residual = math.sqrt(2 * config.sizes.layers) if kind in ("out", "shared_out") else 1.0
+    return config.init_scale / (math.sqrt(shape[-2]) * residual)

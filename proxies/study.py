@@ -1,0 +1,110 @@
+"""Study: what training reads of an experiment's folder.
+
+Neither torch nor the space's geometry: limits bind whoever plans runs, and loading either takes a
+second of every process.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixopt.config import read_proxy, read_space
+from mixopt.errors import DataError, nearest
+from mixopt.files import digest
+from mixopt.online.static import Static
+from mixopt.runs import Run, read_runs
+from proxies.config import TrainConfig, resolve
+from proxies.data import Data
+from proxies.pools import simulated_pools
+
+
+@dataclass(frozen=True)
+class Study:
+    """The domains, the corpus and the evaluation of one folder."""
+
+    folder: Path
+    tokens: Mapping[str, float]
+    """Unique tokens of each domain with training text, in the order of `space.toml`."""
+    target_tokens: float | None
+    data: Data
+    windows: int
+    """Evaluation windows of each domain."""
+    _configs: dict[str, TrainConfig] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read the files of `folder`. Raises ConfigError, and DataError without a corpus."""
+        spec, proxy = read_space(folder / "space.toml"), read_proxy(folder / "proxy.toml")
+        data = Data.open(folder / "data")
+        counts = {name: part["pool"]["tokens"] for name, part in data.manifest["domains"].items()}
+        for name in spec.domain:
+            if name not in counts:
+                raise DataError(
+                    f"{data.folder} holds no domain {name!r}, {nearest(name, counts)}: "
+                    "run `mixopt prepare` again"
+                )
+        tokens = {
+            name: float(item.tokens or counts[name])
+            for name, item in spec.domain.items()
+            if item.train
+        }
+        return cls(folder, tokens, spec.target.tokens, data, proxy.evaluation.windows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The domains to train on, in the order of a controller's shares."""
+        return tuple(self.tokens)
+
+    def runs(self) -> dict[str, Run]:
+        """All runs of the table by id, in the order of their planning."""
+        return {run.id: run for run in read_runs(self.folder / "runs")}
+
+    def config(self, proxy: Mapping[str, object]) -> TrainConfig:
+        """The settings behind a training identity, resolved once."""
+        name = digest(dict(proxy))
+        if name not in self._configs:
+            self._configs[name] = resolve(proxy, self.data.vocabulary)
+        return self._configs[name]
+
+    def check(self, run: Run) -> None:
+        """DataError for a run that was not planned for this trainer and this corpus."""
+        what = f"run {run.name or run.id}"
+        if run.schedule is None or not run.proxy:
+            raise DataError(
+                f"{what} has no mixture or no proxy to train here: record its metrics instead"
+            )
+        if run.data != self.data.hash:
+            raise DataError(
+                f"{what} was planned for the corpus {run.data or '(none)'}, {self.data.folder} "
+                f"holds {self.data.hash}: prepare that corpus again, or plan new runs"
+            )
+
+    def controller(self, run: Run) -> Static:
+        """What sets the run's mixture: its schedule. DataError for a domain that is not here."""
+        assert run.schedule is not None
+        return Static(tuple((part, self._shares(run, mix)) for part, mix in run.schedule))
+
+    def pools(self, run: Run) -> dict[str, int] | None:
+        """Unique tokens of each domain that the run may read; None for all of them."""
+        if self.target_tokens is None or not run.proxy.get("simulated_epochs", False):
+            return None
+        return simulated_pools(self.tokens, float(run.proxy["tokens"]), self.target_tokens)
+
+    def _shares(self, run: Run, mixture: Mapping[str, float]) -> NDArray[np.float64]:
+        for name in mixture:
+            if name not in self.tokens:
+                raise DataError(
+                    f"run {run.name or run.id} mixes in {name!r}, which has no training text here, "
+                    f"{nearest(name, self.names)}"
+                )
+        shares = np.array([mixture.get(name, 0.0) for name in self.names], dtype=np.float64)
+        return shares / shares.sum()
+
+    def evaluation_flops(self, config: TrainConfig) -> float:
+        """FLOPs of scoring one split, about: a forward pass over every window."""
+        tokens = len(self.data.evaluation_names) * self.windows * config.sizes.context
+        return tokens * config.sizes.flops_per_token(config.vocabulary) / 3.0

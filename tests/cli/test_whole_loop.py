@@ -1,0 +1,127 @@
+"""Text in, mixture out, through the real command line: our own trainer, and a foreign one."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mixopt.runs import read_runs
+
+DOMAINS = ("code", "prose", "sums")
+
+FOREIGN_TRAINER = """
+import csv, json, subprocess, sys
+mixopt, study, folder = [sys.executable, "-m", "cli.main"], sys.argv[1], sys.argv[2]
+planned = folder + "/planned.csv"
+export = ["export", study, "--runs", "planned", "--to", "csv", "-o", planned]
+subprocess.run([*mixopt, *export], check=True)
+with open(planned) as file:
+    runs = list(csv.DictReader(file))
+for run in runs[: int(sys.argv[3])]:
+    shares = {name: float(run[name]) for name in ("web", "code", "books")}
+    losses = {f"loss/{name}": 2 + (0.2 + share) ** -0.4 for name, share in shares.items()}
+    metrics = f"{folder}/{run['id']}.json"
+    with open(metrics, "w") as file:
+        json.dump(losses, file)
+    subprocess.run([*mixopt, "record", study, run["id"], metrics, "--quiet"], check=True)
+"""
+
+FOREIGN_SPACE = """\
+[target]
+tokens = 1_000_000
+[domain.web]
+tokens = 900_000
+[domain.code]
+tokens = 300_000
+[domain.books]
+tokens = 200_000
+"""
+
+
+def test_from_text_to_an_exported_mixture(study, mixopt, tmp_path):
+    document = json.loads(mixopt("prepare", study, "--json").out)
+    assert set(document["domains"]) == set(DOMAINS)
+
+    plan = json.loads(mixopt("sample", study, "-n", 8, "--json").out)
+    assert plan["new"] == len(plan["runs"]) == plan["cost"]["runs"]
+    assert plan["cost"]["seconds"] > 0
+    again = json.loads(mixopt("sample", study, "-n", 8, "--json").out)
+    assert again["new"] == 0
+
+    trained = json.loads(mixopt("train-proxies", study, "--json").out)
+    assert trained["finished"] == len(plan["runs"])
+    idle = json.loads(mixopt("train-proxies", study, "--json").out)
+    assert idle["finished"] == 0
+    runs = read_runs(study / "runs")
+    assert {run.status for run in runs} == {"finished"}
+    assert {f"bpb/{name}" for name in DOMAINS} <= set(runs[0].metrics)
+
+    fitted = json.loads(mixopt("fit", study, "--json").out)
+    assert fitted["runs"] == len(plan["runs"])
+    proposed = json.loads(mixopt("propose", study, "-k", 2, "--json").out)
+    assert proposed["verdict"]["verdict"] in (
+        "ranking_only",
+        "run_more",
+        "no_signal",
+        "better_at_proxy",
+    )
+
+    confirmed = json.loads(mixopt("confirm", study, "--json").out)
+    assert confirmed["objectives"]["mean"]["verdict"]["verdict"] in (
+        "confirmed",
+        "run_more",
+        "no_signal",
+    )
+    before = len(read_runs(study / "runs"))
+    mixopt("confirm", study)
+    assert len(read_runs(study / "runs")) == before
+
+    result = mixopt("export", study, "--to", "megatron", "-o", tmp_path / "blend.txt")
+    assert result.code == 0, result.err
+    words = (tmp_path / "blend.txt").read_text().split()
+    assert sum(float(weight) for weight in words[::2]) == pytest.approx(1, abs=1e-5)
+    assert mixopt("status", study).code == 0
+
+
+def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt):
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "space.toml").write_text(FOREIGN_SPACE)
+    (study / "proxy.toml").write_text("tokens = 1000000\nscale = [5e6, 1e6]\nseeds = [1, 2]\n")
+    plan = json.loads(mixopt("sample", study, "-n", 12, "--json").out)
+    assert plan["cost"]["flops"] == pytest.approx(6 * 1e6 * 1e6 * len(plan["runs"]))
+    script = tmp_path / "trainer.py"
+    script.write_text(FOREIGN_TRAINER)
+    command = [sys.executable, str(script), str(study), str(tmp_path)]
+    subprocess.run([*command, "3"], check=True, cwd=Path(__file__).parents[2])
+    status = json.loads(mixopt("status", study, "--json").out)
+    assert sum(states["finished"] for states in status["counts"].values()) == 3
+    subprocess.run([*command, "100"], check=True, cwd=Path(__file__).parents[2])
+    assert {run.status for run in read_runs(study / "runs")} == {"finished"}
+    assert mixopt("fit", study).code == 0
+    proposal = json.loads(mixopt("propose", study, "--json").out)
+    assert proposal["objectives"]["mean"]["entries"]
+
+
+def test_two_csv_files_become_a_proposal(tables, tmp_path, mixopt):
+    mixtures, metrics = tables
+    study = tmp_path / "study"
+    first = mixopt("import", study, "--mixtures", mixtures, "--metrics", metrics, "--json")
+    assert json.loads(first.out)["new"] == 24
+    again = mixopt("import", study, "--mixtures", mixtures, "--metrics", metrics, "--json")
+    assert json.loads(again.out)["new"] == 0
+    assert mixopt("fit", study).code == 0
+    proposal = json.loads(mixopt("propose", study, "-k", 3, "--json").out)
+    best = proposal["objectives"]["mean"]["entries"][0]["shares"]
+    assert sum(best.values()) == pytest.approx(1)
+    with open(tmp_path / "ask.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["id", *best], ["mine", *best.values()]])
+    predicted = json.loads(
+        mixopt("predict", study, "--mixtures", tmp_path / "ask.csv", "--json").out
+    )
+    metric = predicted["mixtures"]["mine"]["loss/web"]
+    assert metric["sd"] > 0
+    assert 2.5 < metric["mean"] < 4
