@@ -30,6 +30,8 @@ def fit(
         print(f"{name}: {one.verdict.sentence()}")
     _print_laws(report)
     _print_objectives(report)
+    for note in report.notes:
+        say(f"note: {note}", quiet)
     if report.left_out:
         say(f"{report.left_out} finished runs of other proxies or sizes were left out", quiet)
     say(f"wrote {folder}/law.json: {report.law}, fitted on {report.runs} runs", quiet)

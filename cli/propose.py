@@ -61,7 +61,7 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
         [_label(entry), _gain(entry, ranking.best_baseline, percent), _chance(entry), _near(entry)]
         for entry in ranking.entries
     ]
-    table(f"ranked by the law for {name}", header, rows)
+    table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
     domains = list(ranking.entries[0].shares)
     shares = [
         [entry.name, *(f"{100 * entry.shares[domain]:.1f}" for domain in domains)]
@@ -72,7 +72,8 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
 
 
 def _label(entry: Ranked) -> str:
-    return f"{entry.name} (moved into the limits)" if entry.projected else entry.name
+    """Its names; a star says that the limits moved a baseline."""
+    return " = ".join([entry.name, *entry.aliases]) + ("*" if entry.projected else "")
 
 
 def _gain(entry: Ranked, baseline: str, percent: bool) -> str:

@@ -20,6 +20,7 @@ Report = Callable[[str, float, float], None]
 """Called with (what is done, units done, units in all)."""
 
 _LINE_EVERY_S = 20.0
+_DIGITS = 4  # behind the point: nobody acts on less
 
 
 def emit(document: dict[str, Any]) -> None:
@@ -147,7 +148,7 @@ def rounded(value: float, uncertainty: float) -> str:
     """
     if not uncertainty > 0:
         return f"{value:.4g}"
-    digits = 1 - math.floor(math.log10(uncertainty))
+    digits = min(1 - math.floor(math.log10(uncertainty)), _DIGITS)
     return f"{round(value, digits):.{max(0, digits)}f}"
 
 

@@ -55,8 +55,8 @@ def gains(
     From joint draws of the law: errors shared by pick and rival cancel.
     """
     rows = np.stack([pick, *rivals.values()])
-    means = objective.value(law.predict(rows), reference)
-    values = objective.value(law.sample(rows, draws, rng), reference)
+    means = objective.value(objective.cut(law.predict(rows), reference), reference)
+    values = objective.value(objective.cut(law.sample(rows, draws, rng), reference), reference)
     out = []
     for i, name in sorted(enumerate(rivals, start=1), key=lambda item: means[item[0]]):
         apart = values[:, i] - values[:, 0]
@@ -84,8 +84,8 @@ def optimism(
     for b in range(refits):
         refit = law.refitted(law.simulated(rng))
         rows = np.stack([propose(refit), base])
-        kept = objective.value(law.predict(rows), reference)
-        promised = objective.value(refit.predict(rows), reference)
+        kept = objective.value(objective.cut(law.predict(rows), reference), reference)
+        promised = objective.value(objective.cut(refit.predict(rows), reference), reference)
         excess[b] = (kept[0] - kept[1]) - (promised[0] - promised[1])
     return Optimism(float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(refits)))
 

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 Kind = Literal["relative", "token", "worst", "absolute"]
 
 _PENALTY = 100.0
+_LEAST = 0.01
 _PREFIXES = ("bpb", "loss")  # the first that was measured stands for a domain
 
 
@@ -97,6 +98,13 @@ class Objective:
         if self.ceilings is None:
             return result
         return result + _PENALTY * self._excess(losses).sum(axis=-1)
+
+    def cut(self, metrics: Array, reference: Array) -> Array:
+        """Draws or predictions (..., m) at 1 % of the reference's at least, where ratios are taken.
+
+        A law may predict, and a draw may be, a loss below zero, of which there is no logarithm.
+        """
+        return metrics if self.kind == "absolute" else np.maximum(metrics, _LEAST * reference)
 
     def gradient(self, metrics: Array, reference: Array) -> Array:
         """dJ/dL (..., k, m) at oriented metrics (..., k, m); a subgradient at kinks."""

@@ -60,6 +60,8 @@ class Run:
     metrics_sd: Mapping[str, float] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
     """FLOPs, device seconds, device."""
+    marks: tuple[str, ...] = ()
+    """What a reader of the metrics should know, e.g. `pool_small:DOMAIN`."""
     attempt: int = 0
     error: str | None = None
     time: float = 0.0
@@ -266,7 +268,7 @@ def _shares(mixture: Mapping[str, float]) -> dict[str, float]:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == {} or value == ""
+    return value is None or value in ({}, "", ())
 
 
 def _thawed(values: dict[str, Any]) -> dict[str, Any]:
@@ -275,7 +277,7 @@ def _thawed(values: dict[str, Any]) -> dict[str, Any]:
         values["schedule"] = tuple((fraction, mix) for fraction, mix in values["schedule"])
     else:
         values["schedule"] = None
-    for key in ("parent", "scale"):
+    for key in ("parent", "scale", "marks"):
         if values.get(key) is not None:
             values[key] = tuple(values[key])
     return values

@@ -57,11 +57,13 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     """Codes of REASONS."""
     more: int | None = None
-    """Of `run_more`: how many runs (seeds an arm, after a confirmation)."""
+    """Of `run_more`: how many of `unit`, where known."""
     between: tuple[int | None, int | None] | None = None
     """90 % interval of `more`; None at its upper end: out of reach."""
     rival: str = ""
     """The best baseline."""
+    unit: Literal["runs", "seeds"] = "runs"
+    """What there should be more of: runs of the swarm, or seeds of every arm of a confirmation."""
 
     def __post_init__(self) -> None:
         assert self.kind in get_args(Kind)
@@ -76,10 +78,17 @@ columns of the space, and 4 on top)'
         """
         head = _MEANING[self.kind]
         if self.kind == "run_more":
-            head += f": run {self.more} more{_between(self.between)}" if self.more else ": run more"
+            head += self._request()
         notes = [f"best baseline: {self.rival}"] if self.rival else []
         notes += [REASONS[code] for code in self.reasons]
         return f"{head} ({'; '.join(notes)})" if notes else head
+
+    def _request(self) -> str:
+        if not self.more:
+            return ": run more"
+        if self.unit == "seeds":
+            return f": train {self.more} more seed{'s' * (self.more > 1)} of every arm"
+        return f": run {self.more} more{_between(self.between)}"
 
     def to_json(self) -> dict[str, Any]:
         """The verdict for machines."""
@@ -89,6 +98,7 @@ columns of the space, and 4 on top)'
             "more": self.more,
             "more_between": None if self.between is None else list(self.between),
             "best_baseline": self.rival,
+            "unit": self.unit,
             "sentence": self.sentence(),
         }
 
@@ -101,7 +111,8 @@ columns of the space, and 4 on top)'
             raise DataError(f"expected a verdict of {', '.join(kinds)}, got {values!r}")
         between = values.get("more_between")
         ends = None if between is None else (between[0], between[1])
-        return cls(kinds[kind], reasons, values.get("more"), ends, values.get("best_baseline", ""))
+        rival, unit = values.get("best_baseline", ""), values.get("unit", "runs")
+        return cls(kinds[kind], reasons, values.get("more"), ends, rival, unit)
 
 
 @dataclass(frozen=True)
@@ -207,7 +218,9 @@ def judge_confirmation(evidence: ConfirmationEvidence) -> Verdict:
     if closest.difference >= 0:
         return Verdict("no_signal", ("behind", *caveats), rival=closest.name)
     more = _seeds_short(evidence.rivals, evidence.seeds)
-    return Verdict("run_more", ("gain_within_noise", *caveats), more, rival=closest.name)
+    return Verdict(
+        "run_more", ("gain_within_noise", *caveats), more, rival=closest.name, unit="seeds"
+    )
 
 
 def proxy_parameters(scales: Sequence[float]) -> float | None:

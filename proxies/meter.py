@@ -17,7 +17,7 @@ _ENDED = ("finished", "diverged")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far all runs planned for this corpus are, finished ones included."""
+    """How far the runs that were asked for are, finished ones included."""
 
     flops_done: float
     """Training and evaluation; a run in work counts in part."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -79,7 +79,8 @@ def train(
     scope = _scope(study, only)
     if not scope:
         return Summary(0, 0, 0, 0, 0.0, 0.0)
-    supervisor = _Supervisor(study, scope, devices(workers), max_swarm, checkpoint_seconds)
+    watched = set(only) if only is not None else set(study.runs())
+    supervisor = _Supervisor(study, scope, watched, devices(workers), max_swarm, checkpoint_seconds)
     with _signals(supervisor.pause):
         return supervisor.train(progress or _silent)
 
@@ -115,12 +116,14 @@ class _Supervisor:
         self,
         study: Study,
         scope: Sequence[str],
+        watched: Set[str],
         devices: Sequence[str],
         max_swarm: int | None,
         checkpoint_seconds: float,
     ) -> None:
         self._study = study
         self._scope = scope
+        self._watched = watched
         self._claims = Claims(study.folder / "claims")
         self._workers: dict[int, _Process] = {}
         self._pauses = 0
@@ -142,7 +145,8 @@ class _Supervisor:
 
     def train(self, progress: Callable[[Progress], None]) -> Summary:
         """Start workers, replace the dead, until nothing is left."""
-        meter = Meter(self._study, self._table())
+        table = self._table()
+        meter = Meter(self._study, {run_id: table[run_id] for run_id in self._watched})
         self._forgive()
         try:
             while not self._pauses and (waiting := self._waiting()):

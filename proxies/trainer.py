@@ -96,6 +96,15 @@ class Trainer:
         return self._stream.drawn
 
     @property
+    def marks(self) -> list[tuple[str, ...]]:
+        """For each member, what a reader of its metrics should know."""
+        kinds = {"pool_small": self._stream.small_pools, "pool_short": self._stream.short_pools}
+        return [
+            tuple(f"{kind}:{name}" for kind, pools in kinds.items() for name in pools[index])
+            for index in range(len(self.members))
+        ]
+
+    @property
     def train_loss(self) -> NDArray[np.float32]:
         """Nats a token of each step so far, without auxiliary losses, (steps, P)."""
         if not self._losses:

@@ -235,9 +235,11 @@ class _Session:
             write_curve(curve, losses[:, index], self.config.step_tokens)
             confirming = task.run.origin == CONFIRM
             found = [scores[index], tests[index]] if confirming else [scores[index]]
-            self._settle(task, found)
+            self._settle(task, found, self.trainer.marks[index])
 
-    def _settle(self, task: Task, found: Sequence[Evaluation | None]) -> None:
+    def _settle(
+        self, task: Task, found: Sequence[Evaluation | None], marks: tuple[str, ...]
+    ) -> None:
         known = [score for score in found if score is not None]
         if len(known) < len(found):
             self._diverge(task)
@@ -247,7 +249,12 @@ class _Session:
             _write_windows(path, known[-1], self.worker.study.data.evaluation_names)
         metrics = {name: value for score in known for name, value in score.metrics.items()}
         done = replace(
-            task.run, metrics=metrics, error=None, cost=self._cost(), scale=self.config.scale
+            task.run,
+            metrics=metrics,
+            error=None,
+            cost=self._cost(),
+            scale=self.config.scale,
+            marks=marks,
         )
         self.worker.settle(task, done)
 

@@ -24,9 +24,6 @@ _CHUNK = 8192
 
 _NEARBY = 1e-6
 
-_LEAST = 0.01
-"""Of the loss of p0': what a law predicts or draws may fall below zero, a loss does not."""
-
 
 @dataclass(frozen=True)
 class Goal:
@@ -62,7 +59,7 @@ class Goal:
 
     def told(self, metrics: Array) -> Array:
         """J (..., k) of predicted or drawn metrics (..., k, m), losses cut at 1 % of p0's."""
-        return self.objective.value(self._cut(metrics), self.reference)
+        return self.objective.value(self.objective.cut(metrics, self.reference), self.reference)
 
     def values(self, rows: Array) -> Array:
         """G (k,)."""
@@ -70,7 +67,7 @@ class Goal:
 
     def gradients(self, rows: Array) -> Array:
         """dG/dw (k, width)."""
-        metrics = self._cut(self.law.predict(rows))
+        metrics = self.objective.cut(self.law.predict(rows), self.reference)
         by_metric = self.objective.gradient(metrics, self.reference)
         slope = np.einsum("km,kmd->kd", by_metric, self.law.gradient(rows)) / self._unit
         if self.strength == 0:
@@ -101,18 +98,10 @@ class Goal:
 
     def _evaluated(self, metrics: Array) -> Array:
         values = self.told(metrics)
-        if not self._needs_positive:
+        if self.objective.kind == "absolute":
             return values
         possible = (metrics > 0) | (self.objective.weights == 0)
         return np.where(possible.all(axis=-1), values, np.inf)
-
-    def _cut(self, metrics: Array) -> Array:
-        """Metrics (..., m) of which a logarithm exists."""
-        return np.maximum(metrics, _LEAST * self.reference) if self._needs_positive else metrics
-
-    @property
-    def _needs_positive(self) -> bool:
-        return self.objective.kind != "absolute"
 
     @property
     def _unit(self) -> float:

@@ -18,6 +18,7 @@ from mixopt.errors import DataError
 from mixopt.gain import Gain, support
 from mixopt.laws.base import mixture_groups
 from mixopt.problem import Problem
+from mixopt.proposers.base import distance
 from mixopt.proposers.goal import Goal
 from mixopt.space import Space
 
@@ -28,6 +29,8 @@ Array = NDArray[np.float64]
 Role = Literal["proposal", "baseline", "best_run"]
 
 BEST_RUN = "best_run"
+"""The best run seen: a row of its own, or an alias of the baseline that it was trained under."""
+_SAME = 1e-3
 
 _ROUNDING = 1e-6
 """Runs whose shares were rounded in a file are inside the limits up to this."""
@@ -96,8 +99,8 @@ class Ranking:
     @property
     def outranks_best_run(self) -> bool:
         """Whether the pick's gain over the best run seen is above zero for the whole interval."""
-        gain = self.pick.gains.get(BEST_RUN)
-        return gain is None or gain.low > 0
+        run = next((entry for entry in self.entries if _is_best_run(entry)), None)
+        return run is None or self.pick.gains[run.name].low > 0
 
     def frame(self) -> pd.DataFrame:
         """A row for each mixture: objective, gain over the best baseline, shares and epochs."""
@@ -162,10 +165,15 @@ def rank(
     rows = {name: _Row("proposal", row) for name, row in candidates.items()}
     rows |= {name: _Row("baseline", b.row, b.projected, b.aliases) for name, b in baselines.items()}
     seen = None if problem.table is None else best_run(problem)
-    if seen is not None:
-        rows[BEST_RUN] = _Row("best_run", seen[1])
-    if len(rows) < len(candidates) + len(baselines) + (seen is not None):
+    if len(rows) < len(candidates) + len(baselines):
         raise DataError("expected different names for candidates and baselines")
+    if seen is not None:
+        twin = _twin(problem.space, seen[1], baselines)
+        rows[twin or BEST_RUN] = (
+            _Row("best_run", seen[1])
+            if twin is None
+            else rows[twin]._replace(aliases=(*rows[twin].aliases, BEST_RUN))
+        )
     entries = _entries(problem, goal, rows, draws, rng, level)
     rivals = [entry for entry in entries if entry.role == "baseline"]
     return Ranking(
@@ -282,17 +290,29 @@ def _epochs(space: Space, row: Array) -> dict[str, float | None]:
 def _ordered(entries: list[Ranked]) -> tuple[Ranked, ...]:
     """By predicted objective; the best run seen moves above what does not clearly beat it."""
     ordered = sorted(entries, key=lambda entry: entry.objective)
-    run = next((entry for entry in ordered if entry.role == "best_run"), None)
+    run = next((entry for entry in ordered if _is_best_run(entry)), None)
     if run is None:
         return tuple(ordered)
     unsure = [
         i
         for i, entry in enumerate(ordered)
-        if entry.role == "proposal" and not entry.gains[BEST_RUN].low > 0
+        if entry.role == "proposal" and not entry.gains[run.name].low > 0
     ]
     place = min([ordered.index(run), *unsure])
     ordered.remove(run)
     return tuple([*ordered[:place], run, *ordered[place:]])
+
+
+def _twin(space: Space, row: Array, baselines: Mapping[str, Baseline]) -> str | None:
+    """The baseline that a run was trained under, if any."""
+    same = [
+        name for name, item in baselines.items() if distance(space, item.row[None], row) < _SAME
+    ]
+    return same[0] if same else None
+
+
+def _is_best_run(entry: Ranked) -> bool:
+    return entry.role == "best_run" or BEST_RUN in entry.aliases
 
 
 def _entry_to_json(entry: Ranked) -> dict[str, Any]:

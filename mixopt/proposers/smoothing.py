@@ -38,6 +38,10 @@ class Soft:
         """(m,) those of the objective."""
         return self.objective.weights
 
+    def cut(self, metrics: Array, reference: Array) -> Array:
+        """As the objective cuts what a law predicts."""
+        return self.objective.cut(metrics, reference)
+
     def value(self, metrics: Array, reference: Array) -> Array:
         """J (..., k) of oriented metrics (..., k, m)."""
         if self.objective.kind == "worst":

@@ -64,6 +64,7 @@ class FitReport:
     scores: tuple[LawScore, ...]
     metrics: tuple[str, ...]
     objectives: Mapping[str, ObjectiveReport]
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The report for machines."""
@@ -72,6 +73,7 @@ class FitReport:
             "runs": self.runs,
             "left_out": self.left_out,
             "cohort": self.cohort,
+            "notes": list(self.notes),
             "scores": {score.name: _score_json(score, self.metrics) for score in self.scores},
             "objectives": {name: _objective_json(one) for name, one in self.objectives.items()},
         }
@@ -118,6 +120,7 @@ def fit(exp: Experiment, law: str | None, seed: int) -> FitReport:
         scores=tuple(scores),
         metrics=table.metrics,
         objectives=reports,
+        notes=_notes(exp, table),
     )
     about = {
         "mixopt": mixopt.__version__,
@@ -195,6 +198,24 @@ def _objective_reports(
             noise_interval=None if interval is None else (float(interval[0]), float(interval[1])),
         )
     return reports
+
+
+def _notes(exp: Experiment, table: Table) -> tuple[str, ...]:
+    """What the marks of the runs mean for a reader of the law."""
+    marks = {mark for run in exp.runs() if run.id in table.ids for mark in run.marks}
+    domains: dict[str, list[str]] = {}
+    for mark in sorted(marks):
+        kind, _, domain = mark.partition(":")
+        domains.setdefault(kind, []).append(domain)
+    return tuple(f"{', '.join(names)}: {_MARKS.get(kind, kind)}" for kind, names in domains.items())
+
+
+_MARKS = {
+    "pool_small": "a proxy's share of the text is under 64 windows, "
+    "so what repetition does to it is not measurable at this scale",
+    "pool_short": "less text was prepared than a proxy should read, "
+    "so it was repeated more often than the target would",
+}
 
 
 def _table_digest(table: Table) -> str:

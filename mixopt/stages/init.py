@@ -174,6 +174,6 @@ vocabulary = 4096
 windows = 64           # windows for each domain, validation and test alike
 
 [confirm]              # one size up: the proposals against every baseline
-sizes = {width = 128, layers = 3}
+sizes = {width = 96, layers = 3}
 seeds = [101, 102, 103, 104, 105]
 """
