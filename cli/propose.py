@@ -67,7 +67,8 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
         [entry.name, *(f"{100 * entry.shares[domain]:.1f}" for domain in domains)]
         for entry in ranking.entries
     ]
-    shares.append(["epochs of 1st", *(_epochs(ranking.entries[0], domain) for domain in domains)])
+    pick = ranking.pick
+    shares.append([f"epochs, {pick.name}", *(_epochs(pick, domain) for domain in domains)])
     table("shares in %", ["mixture", *domains], shares)
 
 

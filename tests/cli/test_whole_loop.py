@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from mixopt.runs import read_runs
 
 DOMAINS = ("code", "prose", "sums")
+DEMO_DOMAINS = {"legal", "po", "medical", "scripture", "web", "docs", "python", "cpp"}
+KINDS = ("confirmed", "better_at_proxy", "ranking_only", "run_more", "no_signal")
 
 FOREIGN_TRAINER = """
 import csv, json, subprocess, sys
@@ -41,49 +44,67 @@ tokens = 200_000
 """
 
 
+def header_cells(text):
+    """The cells of every table header: the line above a rule."""
+    lines = text.splitlines()
+    headers = [lines[i - 1] for i, line in enumerate(lines) if i and set(line.strip()) == {"─"}]
+    return {cell for header in headers for cell in re.split(r"\s{2,}", header.strip()) if cell}
+
+
 def test_from_text_to_an_exported_mixture(study, mixopt, tmp_path):
-    document = json.loads(mixopt("prepare", study, "--json").out)
-    assert set(document["domains"]) == set(DOMAINS)
+    shown = {}
 
-    plan = json.loads(mixopt("sample", study, "-n", 8, "--json").out)
-    assert plan["new"] == len(plan["runs"]) == plan["cost"]["runs"]
+    def ask(name, *options):
+        """A command's JSON; asked before without it, its tables."""
+        result = mixopt(name, study, *options)
+        assert result.code == 0, result.err
+        shown[name] = result.out
+        return json.loads(mixopt(name, study, *options, "--json").out)
+
+    assert set(ask("prepare")["domains"]) == set(DOMAINS)
+
+    plan = ask("sample", "-n", 8)
+    assert plan["new"] == 0
+    assert plan["cost"]["runs"] == len(plan["runs"])
     assert plan["cost"]["seconds"] > 0
-    again = json.loads(mixopt("sample", study, "-n", 8, "--json").out)
-    assert again["new"] == 0
 
-    trained = json.loads(mixopt("train-proxies", study, "--json").out)
-    assert trained["finished"] == len(plan["runs"])
-    idle = json.loads(mixopt("train-proxies", study, "--json").out)
+    idle = ask("train-proxies")
     assert idle["finished"] == 0
     runs = read_runs(study / "runs")
     assert {run.status for run in runs} == {"finished"}
+    assert idle["plateau"]["runs"] == len(runs) == len(plan["runs"])
     assert {f"bpb/{name}" for name in DOMAINS} <= set(runs[0].metrics)
+    assert not any(name.startswith("bpb@test") for run in runs for name in run.metrics)
 
-    fitted = json.loads(mixopt("fit", study, "--json").out)
-    assert fitted["runs"] == len(plan["runs"])
-    proposed = json.loads(mixopt("propose", study, "-k", 2, "--json").out)
-    assert proposed["verdict"]["verdict"] in (
-        "ranking_only",
-        "run_more",
-        "no_signal",
-        "better_at_proxy",
-    )
+    assert ask("fit")["runs"] == len(runs)
+    proposed = ask("propose", "-k", 2)
+    assert proposed["verdict"]["verdict"] in KINDS
 
-    confirmed = json.loads(mixopt("confirm", study, "--json").out)
-    assert confirmed["objectives"]["mean"]["verdict"]["verdict"] in (
-        "confirmed",
-        "run_more",
-        "no_signal",
-    )
+    confirmed = ask("confirm")["objectives"]["mean"]
+    assert confirmed["verdict"]["verdict"] in KINDS
+    assert confirmed["text"] == "test"
+    assert confirmed["blocks"] == 3
     before = len(read_runs(study / "runs"))
     mixopt("confirm", study)
     assert len(read_runs(study / "runs")) == before
 
-    result = mixopt("export", study, "--to", "megatron", "-o", tmp_path / "blend.txt")
-    assert result.code == 0, result.err
-    words = (tmp_path / "blend.txt").read_text().split()
+    blend = tmp_path / "blend.txt"
+    assert mixopt("export", study, "--to", "megatron", "-o", blend).code == 0
+    words = blend.read_text().split()
     assert sum(float(weight) for weight in words[::2]) == pytest.approx(1, abs=1e-5)
-    assert mixopt("status", study).code == 0
+    ask("status")
+    check_readme(shown)
+
+
+def check_readme(shown):
+    """README's transcript shows the tables that the commands print now."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    transcript = "\n".join(re.findall(r"```console\n(.*?)```", readme, re.DOTALL))
+    assert set(re.findall(r"\$ mixopt ([a-z-]+)", transcript)) >= set(shown) - {"status"}
+    of_the_study = ("rank of ", "gain over ")  # an objective or a baseline is part of these
+    told = {cell for cell in header_cells(transcript) if not cell.startswith(of_the_study)}
+    printed = header_cells("\n".join(shown.values()))
+    assert told - DEMO_DOMAINS <= printed
 
 
 def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt):
