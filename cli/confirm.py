@@ -92,7 +92,7 @@ def _print(name: str, one: ObjectiveConfirmation, percent: bool) -> None:
                     f"{proposal} - {item.rival}",
                     f"{rounded(-scale * item.difference, se)} ± {rounded(se, se)}{unit}",
                     promised + ("" if promised == "-" else unit),
-                    f"{item.p:.3f}",
+                    f"{item.p:.3f}" if item.p >= 0.001 else "< 0.001",
                     item.outcome,
                 ]
             )

@@ -23,6 +23,8 @@ from mixopt.errors import MixoptError
 
 INTERRUPTED = 130
 
+_EXTRA = ("torch", "tokenizers", "safetensors")
+
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """click's UsageError: typer exports only what is derived from it, and may carry its own click."""
 
@@ -63,6 +65,12 @@ def main(arguments: list[str]) -> int:
     except MixoptError as error:
         sys.stderr.write(f"mixopt: {error}\n")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        line = "pip install 'mixopt[proxies]'"
+        sys.stderr.write(f"mixopt: {arguments[0]} needs {error.name}: {line}\n")
+        return 1
     except _UsageError as error:
         error.show()
         return error.exit_code

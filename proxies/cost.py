@@ -9,6 +9,7 @@ from typing import Any
 from mixopt.experiment import Experiment
 from mixopt.runs import Run
 from proxies.config import resolve
+from proxies.jobs import has_torch
 from proxies.swarm import measure_speed
 
 
@@ -31,14 +32,14 @@ def planned_cost(exp: Experiment) -> Cost:
     """What training everything that is planned and not finished will cost.
 
     FLOPs need the proxy's architecture (a preset) or its sizes (`scale` in proxy.toml); seconds
-    need prepared data, because the speed is measured on it, for a few seconds.
+    need prepared data and torch, because the speed is measured on it, for a few seconds.
     """
     left = [run for run in exp.runs() if run.status != "finished"]
     return Cost(
         runs=len(left),
         tokens=float(sum(run.proxy["tokens"] for run in left)),
         flops=_flops(exp, left),
-        seconds=_seconds(exp, left) if exp.manifest is not None and left else None,
+        seconds=_seconds(exp, left) if exp.manifest is not None and left and has_torch() else None,
     )
 
 

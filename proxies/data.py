@@ -218,14 +218,14 @@ class MixtureStream:
 
     @property
     def short_pools(self) -> tuple[tuple[str, ...], ...]:
-        """For each proxy, domains with less prepared text than their pool: read too often."""
+        """For each proxy, domains read more than once, of which more text should be there."""
         return tuple(
             tuple(
                 name
-                for name, source in zip(self._names, sources)
-                if pool is not None and source.size < pool.get(name, 0)
+                for name, source, epochs in zip(self._names, sources, read)
+                if pool is not None and source.size < pool.get(name, 0) and epochs > 1
             )
-            for sources, pool in zip(self._sources, self._pools)
+            for sources, pool, read in zip(self._sources, self._pools, self.epochs())
         )
 
     def epochs(self) -> NDArray[np.float64]:

@@ -11,11 +11,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Self
 
 import proxies
 from mixopt.claims import Claims
+from mixopt.errors import MissingExtraError
 from mixopt.runs import Run
 
 TRIES = 3
@@ -45,6 +47,17 @@ class Job:
         values = json.loads(text)
         groups = tuple(tuple(ids) for ids in values.pop("groups"))
         return cls(folder=Path(values.pop("folder")), groups=groups, **values)
+
+
+def has_torch() -> bool:
+    """Whether workers can be started; found out without torch, which takes seconds to load."""
+    return find_spec("torch") is not None
+
+
+def require_torch() -> None:
+    """Raises MissingExtraError where no worker could be started."""
+    if not has_torch():
+        raise MissingExtraError("training proxies needs torch: pip install 'mixopt[proxies]'")
 
 
 def is_open(run: Run, claims: Claims) -> bool:

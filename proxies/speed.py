@@ -20,7 +20,7 @@ import numpy as np
 
 from mixopt.errors import DataError, MixoptError
 from proxies.groups import group_size, largest_group
-from proxies.jobs import devices, last_line, start
+from proxies.jobs import devices, last_line, require_torch, start
 from proxies.study import Study
 
 _WARM_UP_STEPS = 5
@@ -41,6 +41,7 @@ def measure_speed(
 
     Raises ConfigError or DataError for a proxy that could not be trained on this corpus.
     """
+    require_torch()
     study = Study.open(Path(folder))
     config = study.config(proxy)
     asked = devices(workers)

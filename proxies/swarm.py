@@ -21,7 +21,16 @@ from mixopt.claims import Claims
 from mixopt.errors import DataError, MixoptError, PausedError, nearest
 from mixopt.runs import Run, RunWriter
 from proxies.groups import largest_group, plan_groups
-from proxies.jobs import TRIES, Job, devices, is_open, last_line, start, status_file
+from proxies.jobs import (
+    TRIES,
+    Job,
+    devices,
+    is_open,
+    last_line,
+    require_torch,
+    start,
+    status_file,
+)
 from proxies.meter import Meter, Progress
 from proxies.speed import measure_speed
 from proxies.study import Study
@@ -74,6 +83,7 @@ def train(
     Raises DataError for runs that were not planned for this corpus, PausedError when SIGINT or
     SIGTERM came (the same call goes on), MixoptError when a worker cannot work, as on a full disk.
     """
+    require_torch()
     folder = Path(experiment) if isinstance(experiment, str | Path) else experiment.folder
     study = Study.open(folder)
     scope = _scope(study, only)

@@ -145,10 +145,14 @@ def test_small_and_short_pools_are_reported_and_not_enlarged(data):
     pools = [{"web": 500, "law": 10}, None, {"law": length + 1}]
     running = stream(data, [0, 0, 0], pools)
     assert running.small_pools == (("web", "law"), (), ())
-    assert running.short_pools == ((), (), ("law",))
+    assert running.short_pools == ((), (), ())
     for _ in range(3):
         running.next(np.full((3, 3), 1 / 3))
     assert running.epochs()[0, 2] == running.drawn[0, 2] * CONTEXT / 10
+    while running.epochs()[2, 2] <= 1:
+        assert running.short_pools == ((), (), ())
+        running.next(np.eye(3)[[2, 2, 2]])
+    assert running.short_pools == ((), (), ("law",))
 
 
 def test_evaluation_windows_are_fixed_even_and_of_every_domain(data):
