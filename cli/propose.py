@@ -62,14 +62,17 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
         for entry in ranking.entries
     ]
     table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
-    domains = list(ranking.entries[0].shares)
-    shares = [
-        [entry.name, *(f"{100 * entry.shares[domain]:.1f}" for domain in domains)]
-        for entry in ranking.entries
-    ]
     pick = ranking.pick
-    shares.append([f"epochs, {pick.name}", *(_epochs(pick, domain) for domain in domains)])
-    table("shares in %", ["mixture", *domains], shares)
+    header = ["domain", *(entry.name for entry in ranking.entries), f"epochs, {pick.name}"]
+    rows = [
+        [
+            domain,
+            *(f"{100 * entry.shares[domain]:.1f}" for entry in ranking.entries),
+            _epochs(pick, domain),
+        ]
+        for domain in pick.shares
+    ]
+    table("shares in %", header, rows)
 
 
 def _label(entry: Ranked) -> str:

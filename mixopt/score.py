@@ -213,6 +213,11 @@ def objective_values(objective: Objective, losses: Array, reference: Array) -> A
     return np.asarray(objective.value(losses, reference), dtype=np.float64)
 
 
+def predicted_values(objective: Objective, predicted: Array, reference: Array) -> Array:
+    """The objective (n,) of predictions (n, m), which a weak law may put below zero: cut there."""
+    return objective_values(objective, objective.cut(predicted, reference), reference)
+
+
 def reference_losses(table: Table, law: Law, row: Array) -> Array:
     """Losses (m,) of the reference mixture: the mean of its replicates, else what the law says."""
     predicted = law.predict(row[None])[0]
@@ -229,7 +234,7 @@ def _scored(
     predicted = cross_validate(make_law(name), table, folds)
     seconds = time.process_time() - started
     actual = {key: objective_values(o, table.losses, reference) for key, o in objectives.items()}
-    guessed = {key: objective_values(o, predicted, reference) for key, o in objectives.items()}
+    guessed = {key: predicted_values(o, predicted, reference) for key, o in objectives.items()}
     pairs = [(actual[key], guessed[key]) for key in objectives] or list(
         zip(table.losses.T, predicted.T)
     )

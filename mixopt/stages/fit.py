@@ -26,6 +26,7 @@ from mixopt.score import (
     choose,
     compare_laws,
     objective_values,
+    predicted_values,
     reference_losses,
 )
 from mixopt.table import Table
@@ -183,7 +184,7 @@ def _objective_reports(
     reports = {}
     for name, objective in objectives.items():
         values = objective_values(objective, table.losses, reference)
-        guessed = np.stack([objective_values(objective, one, reference) for one in predicted])
+        guessed = np.stack([predicted_values(objective, one, reference) for one in predicted])
         noise = anchor_noise(table, values[:, None])
         sigma = None if noise is None else float(noise.sigma_int[0])
         curve = learning_curve(sizes, (guessed - values) ** 2, score.folds, (sigma or 0.0) ** 2)

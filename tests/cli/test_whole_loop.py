@@ -12,7 +12,7 @@ import pytest
 from mixopt.runs import read_runs
 
 DOMAINS = ("code", "prose", "sums")
-DEMO_DOMAINS = {"legal", "po", "medical", "scripture", "web", "docs", "python", "cpp"}
+MIXTURES = {"proposal-3", "uniform", "tempered", "natural", "best_run"}
 KINDS = ("confirmed", "better_at_proxy", "ranking_only", "run_more", "no_signal")
 
 FOREIGN_TRAINER = """
@@ -104,7 +104,7 @@ def check_readme(shown):
     of_the_study = ("rank of ", "gain over ")  # an objective or a baseline is part of these
     told = {cell for cell in header_cells(transcript) if not cell.startswith(of_the_study)}
     printed = header_cells("\n".join(shown.values()))
-    assert told - DEMO_DOMAINS <= printed
+    assert told - MIXTURES <= printed
 
 
 def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt):

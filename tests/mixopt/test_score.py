@@ -19,6 +19,7 @@ from mixopt.score import (
     grouped_folds,
     holm,
     objective_values,
+    predicted_values,
     quality,
     reference_losses,
     runs_short,
@@ -165,3 +166,12 @@ def test_an_objective_is_unknown_where_a_metric_of_it_is():
     objective = Objective("two", "relative", table.metrics, np.array([1.0, 1.0, 0.0]))
     values = objective_values(objective, table.losses, np.ones(3))
     np.testing.assert_array_equal(np.flatnonzero(np.isnan(values)), [2])
+
+
+def test_a_prediction_below_zero_does_not_stop_a_comparison_of_ratios():
+    objective = Objective("mean", "relative", ("loss/a",), np.ones(1))
+    reference = np.array([2.0])
+    found = predicted_values(objective, np.array([[-0.5], [1.0], [np.nan]]), reference)
+    np.testing.assert_allclose(found[:2], np.log([0.01, 0.5]))
+    with pytest.raises(DataError, match="above 0"):
+        objective_values(objective, np.array([[-0.5]]), reference)
