@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -85,6 +85,8 @@ class ObjectiveSpec(Table):
 class SpaceFile(Table):
     """`space.toml`."""
 
+    origin: ClassVar[str] = "`mixopt init` or `mixopt import` writes one"
+
     domain: dict[Name, DomainSpec]
     groups: dict[str, Limits] = {}
     constraint: list[ConstraintSpec] = []
@@ -126,6 +128,8 @@ class ConfirmSpec(Table):
 
 class ProxyFile(Table):
     """`proxy.toml`."""
+
+    origin: ClassVar[str] = "`mixopt init` writes one, and `tokens = 1_000_000` in it is enough"
 
     preset: str = "tiny"
     tokens: Count
@@ -194,14 +198,14 @@ def line_of(text: str, keys: tuple[str | int, ...]) -> int:
     return best
 
 
-_Spec = TypeVar("_Spec", bound=Table)
+_Spec = TypeVar("_Spec", SpaceFile, ProxyFile)
 
 
 def _read(path: Path, model: type[_Spec]) -> _Spec:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist: `mixopt init` writes one") from error
+        raise ConfigError(f"{path} does not exist: {model.origin}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} could not be read as UTF-8 text: {error}") from error
     try:
