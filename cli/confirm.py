@@ -71,6 +71,7 @@ def _show_plan(planned: ConfirmPlan, as_json: bool, quiet: bool) -> None:
     header = ["objective", "arms", "seeds planned", "seeds needed", "power at half the gain"]
     table("planned one size up", header, rows)
     say(f"{len(planned.runs)} runs, {planned.new} of them new", quiet)
+    say("seeds are a list in proxy.toml, [confirm] seeds", quiet)
 
 
 def _power(power: float | None) -> str:

@@ -30,6 +30,9 @@ def fit(
         print(f"{name}: {one.verdict.sentence()}")
     _print_laws(report)
     _print_objectives(report)
+    best = max(report.scores, key=lambda one: _mean([q.r2 for q in one.metrics]))
+    if best.name != report.law:
+        say(f"{report.law} stays: {best.name} is not better beyond chance (corrected test)", quiet)
     for note in report.notes:
         say(f"note: {note}", quiet)
     if report.left_out:

@@ -28,4 +28,5 @@ def init(
         emit(written.to_json())
         return
     say(f"wrote {written.space} ({len(written.domains)} domains) and {written.proxy}", quiet)
-    say(f"read them, then: mixopt prepare {folder}", quiet)
+    step = f"prepare {folder}" if written.has_text else f"sample {folder} -n 24"
+    say(f"read them, then: mixopt {step}", quiet)

@@ -17,6 +17,7 @@ from cli.prepare import prepare
 from cli.propose import propose
 from cli.record import record
 from cli.sample import sample
+from cli.screen import emit
 from cli.status import status
 from cli.train_proxies import train_proxies
 from mixopt.errors import MixoptError
@@ -64,6 +65,8 @@ def main(arguments: list[str]) -> int:
         return app(arguments, prog_name="mixopt", standalone_mode=False) or 0
     except MixoptError as error:
         sys.stderr.write(f"mixopt: {error}\n")
+        if "--json" in arguments:
+            emit({"error": str(error), "exit_code": error.exit_code})
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,7 +37,7 @@ def propose(
         for name, one in report.objectives.items():
             kind = exp.space_file.objective[name].kind
             _print(name, one, percent=kind != "absolute")
-        say(f"wrote {folder}/proposal.json; next: mixopt confirm {folder}", quiet)
+        say(f"wrote {folder}/proposal.json; next: {_next(exp.folder)}", quiet)
     demand({name: one.verdict.kind for name, one in report.objectives.items()}, require)
 
 
@@ -62,6 +63,8 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
         for entry in ranking.entries
     ]
     table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
+    if not ranking.outranks_best_run:
+        print("best_run, the best run seen, stands above proposals whose gain over it is unsure")
     pick = ranking.pick
     header = ["domain", *(entry.name for entry in ranking.entries), f"epochs, {pick.name}"]
     rows = [
@@ -73,6 +76,13 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
         for domain in pick.shares
     ]
     table("shares in %", header, rows)
+
+
+def _next(folder: Path) -> str:
+    """Without a proxy there is nothing to confirm with."""
+    if (folder / "proxy.toml").exists():
+        return f"mixopt confirm {folder}"
+    return f"mixopt export {folder} --to json -o mixture.json"
 
 
 def _label(entry: Ranked) -> str:

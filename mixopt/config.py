@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from mixopt.errors import ConfigError, nearest
 from mixopt.files import digest
@@ -36,7 +36,7 @@ class DomainSpec(Table):
     """Smallest share; None: the default floor of the space."""
     max: Share = 1.0
     max_epochs: Positive = 4.0
-    train: bool = True
+    train: StrictBool = True
     """False: an unseen target, evaluated but never trained on, and no column of the space."""
 
 
@@ -142,7 +142,7 @@ class ProxyFile(Table):
     """Training settings that differ from the preset's."""
     scale: tuple[float, float] | None = None
     """(parameters, active parameters) of a proxy trained in another stack."""
-    simulated_epochs: bool = True
+    simulated_epochs: StrictBool = True
     """Proxies repeat each domain as often as the target would."""
     data: DataSpec = DataSpec()
     evaluation: EvaluationSpec = EvaluationSpec()

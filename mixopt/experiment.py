@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.config import ProxyFile, SpaceFile, read_proxy, read_space
-from mixopt.errors import DataError, nearest
+from mixopt.errors import ConfigError, DataError, nearest
 from mixopt.files import digest, read_json
 from mixopt.objective import Objective, objective_for
 from mixopt.runs import CONFIRM, Run, RunWriter, read_runs
 from mixopt.space import Space, space_from
-from mixopt.table import Table, join
+from mixopt.table import FALLING, Table, direction, join
 
 if TYPE_CHECKING:
     from mixopt.stages.confirm import ConfirmPlan, ConfirmReport
@@ -107,6 +107,9 @@ class Experiment:
         run = self.run(id_or_name)
         if not metrics:
             raise DataError(f"run {run.name or run.id}: no metrics to record")
+        for name in metrics:  # what is recorded stays: refuse what no law could read
+            direction(name, self.space_file.metrics)
+            self._check_domain(name)
         done = replace(run, metrics=dict(metrics), error=None, attempt=run.attempt + 1)
         self.append([done])
         return done
@@ -131,7 +134,14 @@ class Experiment:
 
     def user_baselines(self) -> dict[str, Array]:
         """The mixtures that `[baselines]` names, as rows, the user's own first."""
-        return {name: self.space.row(mix) for name, mix in self.space_file.baselines.items()}
+        found = {}
+        for name, mixture in self.space_file.baselines.items():
+            try:
+                found[name] = self.space.row(mixture)
+            except DataError as error:
+                where = self.folder / "space.toml"
+                raise ConfigError(f"{where}: [baselines.{name}]: {error}") from error
+        return found
 
     def inputs(self) -> dict[str, str]:
         """The hash of everything that a result depends on beside the runs."""
@@ -168,6 +178,15 @@ class Experiment:
         from mixopt.stages.confirm import judge_confirm
 
         return judge_confirm(self)
+
+    def _check_domain(self, metric: str) -> None:
+        """bpb, loss and ppl are of a domain of `space.toml`."""
+        kind, _, domain = metric.partition("/")
+        known = self.space_file.domain
+        if kind.partition("@")[0] in FALLING and metric not in self.space_file.metrics:
+            if domain not in known:
+                hint = nearest(domain, known)
+                raise DataError(f"metric {metric!r} names no domain of this study, {hint}")
 
     def _counts(self) -> dict[str, float]:
         """Unique tokens of each domain's full pool by the manifest."""

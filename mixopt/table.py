@@ -15,7 +15,7 @@ from mixopt.space import Space
 
 Array = NDArray[np.float64]
 
-_FALLING = ("bpb", "loss", "ppl")
+FALLING = ("bpb", "loss", "ppl")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def join(
         if not any(name in run.metrics for run in usable):
             known = sorted({name for run in usable for name in run.metrics})
             raise DataError(f"no run measured the metric {name!r}, {nearest(name, known)}")
-    signs = np.array([_direction(name, directions or {}) for name in columns])
+    signs = np.array([direction(name, directions or {}) for name in columns])
     values = [[run.metrics.get(name, np.nan) for name in columns] for run in usable]
     losses = np.array(values, dtype=np.float64).reshape(len(usable), len(columns)) * signs
     return Table(
@@ -146,10 +146,11 @@ def _is_target(name: str) -> bool:
     return not name.startswith("router/") and "@" not in name.partition("/")[0]
 
 
-def _direction(name: str, directions: Mapping[str, str]) -> float:
+def direction(name: str, directions: Mapping[str, str]) -> float:
+    """1 where a metric falls as it improves, -1 where it rises; ConfigError where nobody says."""
     if name in directions:
         return 1.0 if directions[name] == "down" else -1.0
-    if name.partition("/")[0].partition("@")[0] in _FALLING:
+    if name.partition("/")[0].partition("@")[0] in FALLING:
         return 1.0
     raise ConfigError(
         f"metric {name!r} has no direction: declare it in space.toml, "

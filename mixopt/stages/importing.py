@@ -90,7 +90,12 @@ def _holds(held: Any, run: Any) -> bool:
 def _notes(exp: Experiment, found: ImportResult) -> tuple[str, ...]:
     """What a reader should know about the import."""
     notes = []
-    if found.renormalised:
+    if found.renormalised == len(found.runs):
+        notes.append(
+            f"no mixture summed to 1 exactly, all were renormalised: if one of these columns is no "
+            f"share, name the others with --weights: {', '.join(found.domains)}"
+        )
+    elif found.renormalised:
         notes.append(
             f"{found.renormalised} mixtures missed a sum of 1 by at most 0.01, renormalised"
         )
@@ -118,9 +123,10 @@ def _space_text(found: ImportResult, mixtures: Path) -> str:
     lines = ["[metrics]", *(f'{json.dumps(name)} = "up"   # or "down"' for name in undeclared)]
     metrics = "".join(f"# {line}\n" for line in lines) if undeclared else ""
     over = json.dumps(list(found.metrics))
+    kind = 'kind = "absolute"   # ratios need metrics that fall\n' if undeclared else ""
     return (
         f"# Made by `mixopt import` from {mixtures.name}. With [target] tokens and the domains'\n"
         "# unique tokens, caps on repetition follow.\n\n"
         f"[target]\n# tokens = 1_000_000_000_000\n\n{domains}{metrics}\n"
-        f"[objective.mean]\nover = {over}\n"
+        f"[objective.mean]\n{kind}over = {over}\n"
     )

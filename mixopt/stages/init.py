@@ -25,6 +25,8 @@ class Written:
     space: Path
     proxy: Path
     domains: tuple[str, ...]
+    has_text: bool
+    """Whether every domain has a path to prepare."""
 
     def to_json(self) -> dict[str, Any]:
         """The files for machines."""
@@ -41,6 +43,8 @@ def init_study(folder: Path, source: Path, target_tokens: float | None) -> Writt
     for path in (space, proxy):
         if path.exists():
             raise ConfigError(f"{path} exists already: edit it, or choose another folder")
+    if not source.exists():
+        raise DataError(f"{source} does not exist: expected a corpus folder or a domains.csv")
     if source.is_dir():
         listed = source / "domains.csv"
         domains = _from_csv(listed) if listed.exists() else _from_folders(source)
@@ -52,7 +56,8 @@ def init_study(folder: Path, source: Path, target_tokens: float | None) -> Writt
     write_atomic(proxy, _PROXY)
     read_space(space)
     read_proxy(proxy)
-    return Written(space, proxy, tuple(row["name"] for row in domains))
+    has_text = all("path" in row for row in domains)
+    return Written(space, proxy, tuple(row["name"] for row in domains), has_text)
 
 
 def _from_folders(source: Path) -> list[dict[str, str]]:

@@ -38,6 +38,7 @@ class Status:
 
 def status_of(exp: Experiment) -> Status:
     """Read the table, the claims and the results of a study."""
+    _ = exp.space_file  # a mistake in it is worth more than a next step
     runs = exp.runs()
     claims = Claims(exp.folder / "claims")
     counts: dict[str, dict[str, int]] = {}
@@ -59,6 +60,11 @@ def _next_step(exp: Experiment, counts: dict[str, dict[str, int]], results: dict
     waiting = sum(states["planned"] + states["running"] for states in counts.values())
     if not counts:
         return f"nothing is planned yet: mixopt sample {folder} -n 24"
+    if waiting and not results["data/manifest.json"]:
+        return (
+            f"{waiting} runs are not finished: mixopt export {folder} --runs planned --to csv "
+            f"-o planned.csv, train them, mixopt record {folder} ID FILE"
+        )
     if waiting:
         return f"{waiting} runs are not finished: mixopt train-proxies {folder}"
     for name, command in (
@@ -66,6 +72,6 @@ def _next_step(exp: Experiment, counts: dict[str, dict[str, int]], results: dict
         ("proposal.json", "propose"),
         ("confirmation.json", "confirm"),
     ):
-        if not results[name]:
+        if not results[name] and (command != "confirm" or (folder / "proxy.toml").exists()):
             return f"next: mixopt {command} {folder}"
     return f"next: mixopt export {folder} --to json -o mixture.json"
