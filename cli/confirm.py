@@ -28,7 +28,8 @@ def confirm(
     if plan:
         _show_plan(planned, as_json, quiet)
         return
-    _train(folder, planned, quiet)
+    if exp.manifest is not None:  # else they are trained elsewhere, and recorded
+        _train(folder, planned, quiet)
     report = exp.judge_confirm()
     if as_json:
         emit(report.to_json())
@@ -41,7 +42,7 @@ def confirm(
 
 
 def _train(folder: str, planned: ConfirmPlan, quiet: bool) -> None:
-    """Train the runs that are not finished; nothing where another trainer has recorded them."""
+    """Train the runs that are not finished."""
     if all(run.status == "finished" for run in planned.runs):
         return
     import proxies

@@ -1,5 +1,6 @@
 """What people get wrong, through the command line: one sentence each, and nothing half done."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -161,6 +162,32 @@ def test_a_metric_that_is_not_a_number(study, mixopt, tmp_path):
     (tmp_path / "metrics.json").write_text('{"bpb/code": NaN}')
     one_sentence(mixopt("record", study, name, tmp_path / "metrics.json"), 3, "bpb/code")
     assert all(run.status == "planned" for run in read_runs(study / "runs"))
+
+
+def test_a_metric_that_no_law_could_read_is_not_recorded(study, mixopt, tmp_path):
+    mixopt("prepare", study)
+    mixopt("sample", study, "-n", 4)
+    name = read_runs(study / "runs")[0].name
+    for metrics, words in [
+        ('{"accuracy": 0.5}', ("accuracy", "[metrics]")),
+        ('{"bpb/cod": 2.0}', ("bpb/cod", "did you mean 'code'")),
+    ]:
+        (tmp_path / "metrics.json").write_text(metrics)
+        one_sentence(mixopt("record", study, name, tmp_path / "metrics.json"), 3, *words)
+    assert all(run.status == "planned" for run in read_runs(study / "runs"))
+
+
+def test_an_error_is_one_document_too(tmp_path, mixopt):
+    result = mixopt("status", tmp_path / "nowhere", "--json")
+    one_sentence(result, 3, "does not exist")
+    assert json.loads(result.out)["exit_code"] == 3
+
+
+def test_a_baseline_that_does_not_sum_to_one_is_named(study, mixopt):
+    mixopt("prepare", study)
+    text = (study / "space.toml").read_text()
+    (study / "space.toml").write_text(text + "\n[baselines.mine]\ncode = 0.9\nprose = 0.4\n")
+    one_sentence(mixopt("sample", study, "-n", 8), 3, "baselines.mine", "1.3")
 
 
 def test_wrong_usage_is_exit_code_2(mixopt):

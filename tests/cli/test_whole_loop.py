@@ -111,7 +111,9 @@ def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt):
     study = tmp_path / "study"
     study.mkdir()
     (study / "space.toml").write_text(FOREIGN_SPACE)
-    (study / "proxy.toml").write_text("tokens = 1000000\nscale = [5e6, 1e6]\nseeds = [1, 2]\n")
+    (study / "proxy.toml").write_text(
+        "tokens = 1000000\nscale = [5e6, 1e6]\nseeds = [1, 2]\n[confirm]\nseeds = [5, 6]\n"
+    )
     plan = json.loads(mixopt("sample", study, "-n", 12, "--json").out)
     assert plan["cost"]["flops"] == pytest.approx(6 * 1e6 * 1e6 * len(plan["runs"]))
     script = tmp_path / "trainer.py"
@@ -125,6 +127,13 @@ def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt):
     assert mixopt("fit", study).code == 0
     proposal = json.loads(mixopt("propose", study, "--json").out)
     assert proposal["objectives"]["mean"]["entries"]
+    assert mixopt("confirm", study, "--plan").code == 0
+    early = mixopt("confirm", study)
+    assert (early.code, "train what is planned" in early.err) == (3, True)
+    subprocess.run([*command, "100"], check=True, cwd=Path(__file__).parents[2])
+    confirmed = json.loads(mixopt("confirm", study, "--json").out)["objectives"]["mean"]
+    assert confirmed["text"] == "validation"
+    assert confirmed["verdict"]["verdict"] in KINDS
 
 
 def test_two_csv_files_become_a_proposal(tables, tmp_path, mixopt):
@@ -146,3 +155,22 @@ def test_two_csv_files_become_a_proposal(tables, tmp_path, mixopt):
     metric = predicted["mixtures"]["mine"]["loss/web"]
     assert metric["sd"] > 0
     assert 2.5 < metric["mean"] < 4
+
+
+def test_a_csv_of_accuracies_needs_only_their_direction(tables, tmp_path, mixopt):
+    mixtures, metrics = tables
+    header, *lines = metrics.read_text().splitlines()
+    metrics.write_text("\n".join(["id,arc,hella,piqa", *lines]) + "\n")
+    study = tmp_path / "study"
+    done = json.loads(
+        mixopt("import", study, "--mixtures", mixtures, "--metrics", metrics, "--json").out
+    )
+    assert done["metrics"] == ["task/arc", "task/hella", "task/piqa"]
+    assert any("[metrics]" in note for note in done["notes"])
+    assert "no direction" in mixopt("fit", study).err
+    told = "".join(f'"{name}" = "up"\n' for name in done["metrics"])
+    text = (study / "space.toml").read_text()
+    (study / "space.toml").write_text(f"{text}\n[metrics]\n{told}")
+    assert mixopt("fit", study).code == 0
+    best = json.loads(mixopt("propose", study, "-k", 1, "--json").out)["objectives"]["mean"]
+    assert best["entries"][0]["metrics"]["task/arc"]["mean"] > 0  # in its own direction

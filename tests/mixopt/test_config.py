@@ -91,6 +91,12 @@ def test_evaluation_and_seeds_are_no_part_of_what_a_run_is(tmp_path):
     assert proxy_digest(read_proxy(path).identity()) != plain
 
 
+def test_a_word_is_no_switch(tmp_path):
+    (tmp_path / "proxy.toml").write_text('tokens = 1000\nsimulated_epochs = "yes"\n')
+    with pytest.raises(ConfigError, match=r"proxy.toml:2: 'simulated_epochs'"):
+        read_proxy(tmp_path / "proxy.toml")
+
+
 def test_confirm_differs_only_where_it_says_so(tmp_path):
     path = tmp_path / "proxy.toml"
     path.write_text("tokens = 1000\nsizes = {width = 32}\n[confirm]\nsizes = {layers = 3}\n")
