@@ -159,7 +159,7 @@ def test_two_csv_files_become_a_proposal(tables, tmp_path, mixopt):
 
 def test_a_csv_of_accuracies_needs_only_their_direction(tables, tmp_path, mixopt):
     mixtures, metrics = tables
-    header, *lines = metrics.read_text().splitlines()
+    _, *lines = metrics.read_text().splitlines()
     metrics.write_text("\n".join(["id,arc,hella,piqa", *lines]) + "\n")
     study = tmp_path / "study"
     done = json.loads(
