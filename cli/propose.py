@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import typer
 
@@ -12,8 +12,6 @@ from cli.screen import FOLDER, JSON, QUIET, emit, interval, say, table
 if TYPE_CHECKING:
     from mixopt.proposers.rank import Ranked
     from mixopt.stages.propose import ObjectiveProposal
-
-KINDS = ("confirmed", "better_at_proxy", "ranking_only", "run_more", "no_signal")
 
 
 def propose(
@@ -44,13 +42,15 @@ def propose(
 def demand(kinds: dict[str, str], least: str | None) -> None:
     """Fail unless every verdict is at least as strong as the one required."""
     from mixopt.errors import MixoptError, nearest
+    from mixopt.verdict import Kind
 
     if least is None:
         return
-    if least not in KINDS:
-        raise typer.BadParameter(f"no verdict is called {least!r}, {nearest(least, KINDS)}")
+    order = get_args(Kind)  # the strongest first
+    if least not in order:
+        raise typer.BadParameter(f"no verdict is called {least!r}, {nearest(least, order)}")
     for name, kind in kinds.items():
-        if KINDS.index(kind) > KINDS.index(least):
+        if order.index(kind) > order.index(least):
             raise MixoptError(f"{name}: the verdict is {kind!r}, {least!r} was required")
 
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from mixopt.errors import ConfigError, nearest
-from mixopt.files import digest
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_.:-]+$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -298,8 +297,3 @@ def _identity(
         "training": dict(sorted(training.items())),
         "simulated_epochs": simulated_epochs,
     }
-
-
-def proxy_digest(identity: Mapping[str, Any]) -> str:
-    """A short name for a training identity."""
-    return digest(dict(identity))

@@ -78,9 +78,9 @@ def sample(exp: Experiment, count: int, design: str, seed: int) -> SamplePlan:
         np.concatenate([points, extra_rows]), exp.space.reference, exp.proxy_file.seeds, rng
     )
     known = {run.id: run for run in exp.runs()}
-    first = _next_round(list(known.values()))
+    round_ = _next_round(list(known.values()))
     labels = [name for name in rivals if name != "natural"]
-    runs = [_run(exp, item, count, design, labels, first) for item in planned]
+    runs = [_run(exp, item, count, design, labels, round_) for item in planned]
     new = [run for run in runs if run.id not in known]
     if new:
         exp.append(new)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mixopt.config import line_of, proxy_digest, read_proxy, read_space
+from mixopt.config import line_of, read_proxy, read_space
 from mixopt.errors import ConfigError
+from mixopt.files import digest
 
 SPACE = """\
 [target]
@@ -84,11 +85,11 @@ def test_every_domain_being_unseen_is_an_error(tmp_path):
 def test_evaluation_and_seeds_are_no_part_of_what_a_run_is(tmp_path):
     path = tmp_path / "proxy.toml"
     path.write_text("tokens = 1000\n")
-    plain = proxy_digest(read_proxy(path).identity())
+    plain = digest(read_proxy(path).identity())
     path.write_text("tokens = 1000\nseeds = [7]\n[evaluation]\nwindows = 3\n")
-    assert proxy_digest(read_proxy(path).identity()) == plain
+    assert digest(read_proxy(path).identity()) == plain
     path.write_text("tokens = 1001\n")
-    assert proxy_digest(read_proxy(path).identity()) != plain
+    assert digest(read_proxy(path).identity()) != plain
 
 
 def test_a_word_is_no_switch(tmp_path):
