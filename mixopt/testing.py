@@ -19,6 +19,7 @@ from mixopt.designs.base import Design
 from mixopt.errors import DataError, NotFittedError
 from mixopt.laws.base import Info, Law
 from mixopt.laws.ridge import Ridge
+from mixopt.laws.saved import with_arrays, without_arrays
 from mixopt.objective import Objective
 from mixopt.online.base import Controller, Feedback
 from mixopt.problem import Problem
@@ -144,7 +145,12 @@ def check_inputs_are_not_written(law: Law) -> None:
 
 
 def check_affine_rescale(law: Law) -> None:
-    """Metrics in other units: the same predictions, sd and noise in those units."""
+    """Metrics in other units: the same predictions, sd and noise in those units.
+
+    Laws with `published` constants are exempt: those mean something in one unit only.
+    """
+    if law.published:
+        return
     rng = np.random.default_rng(4)
     weights, losses = planted_runs(40, 3, rng)
     rows = rng.dirichlet(np.ones(3), 10)
@@ -462,13 +468,13 @@ def _fresh(law: Law) -> Law:
 
 def _through_files(state: dict[str, Any]) -> dict[str, Any]:
     """A state as it comes back from JSON (values) and npz without pickle (arrays)."""
-    arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
-    values = {key: value for key, value in state.items() if key not in arrays}
+    arrays: dict[str, np.ndarray] = {}
+    values = json.dumps(without_arrays(state, arrays, "state"), allow_nan=False)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
     buffer.seek(0)
     with np.load(buffer, allow_pickle=False) as loaded:
-        return {**json.loads(json.dumps(values, allow_nan=False)), **dict(loaded)}
+        return with_arrays(json.loads(values), loaded)
 
 
 def _spaces() -> list[Space]:

@@ -39,9 +39,18 @@ class Law(ABC):
     convex: ClassVar[bool] = False
     """Whether every metric is convex in the weights."""
 
+    over_scale: ClassVar[bool] = False
+    """Whether runs of several scales teach it: it is then asked at the largest of them."""
+    published: ClassVar[bool] = False
+    """Whether it keeps a paper's constants, in units of the loss: other units, another fit."""
+
     noise_: Array
     train_weights_: Array
     train_losses_: Array
+    train_scales_: Array | None = None
+    """(n, 3) as in `Info`, None unknown."""
+    train_own_: NDArray[np.int64] | None = None
+    """(m,) as in `Info`, None unknown."""
 
     @abstractmethod
     def _fit(self, weights: Array, losses: Array, info: Info) -> None:
@@ -77,7 +86,10 @@ class Law(ABC):
             raise DataError(f"metric {column} was measured by no run, leave it out of the fit")
         self.train_weights_ = weights.copy()
         self.train_losses_ = losses.copy()
-        self._fit(self.train_weights_, self.train_losses_, info or Info())
+        info = info or Info()
+        self.train_scales_ = None if info.scales is None else info.scales.copy()
+        self.train_own_ = None if info.own is None else info.own.copy()
+        self._fit(self.train_weights_, self.train_losses_, info)
         return self
 
     @overload
@@ -110,11 +122,11 @@ class Law(ABC):
         """
         self._require_fit()
         assert is_dataclass(self)
-        return replace(self).fit(self.train_weights_, losses)
+        return replace(self).fit(self.train_weights_, losses, self._train_info(slice(None)))
 
     def simulated(self, rng: np.random.Generator) -> Array:
         """Losses that the training runs might have had if the law were true, (n, m)."""
-        losses = self.predict(self.train_weights_)
+        losses = self.predict(self.train_weights_, self.train_scales_)
         losses = losses + self._noise_draw(losses.shape, rng) * self.noise_
         return np.where(np.isnan(self.train_losses_), np.nan, losses)
 
@@ -122,6 +134,18 @@ class Law(ABC):
         """The unfitted law, spared what only its uncertainty needs: for cross-validation."""
         assert is_dataclass(self)
         return replace(self)
+
+    def parts(self) -> Mapping[str, "Law"]:
+        """The fitted laws that this one combines, by name; none for a law of its own."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of this fit: what it left out or chose by itself."""
+        return ()
+
+    def run_sd(self, weights: Array, scales: Array | None = None) -> Array:
+        """sd (k, m) of what a new run of `weights` (k, d) would measure, around the prediction."""
+        return np.hypot(self.predict(weights, scales, return_std=True)[1], self.noise_)
 
     def _noise_draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         """Standard normal noise (n, m) of one set of runs."""
@@ -159,7 +183,13 @@ class Law(ABC):
 
     def _refit(self, rows: NDArray[np.int64]) -> Self:
         assert is_dataclass(self)
-        return replace(self).fit(self.train_weights_[rows], self.train_losses_[rows])
+        weights, losses = self.train_weights_[rows], self.train_losses_[rows]
+        return replace(self).fit(weights, losses, self._train_info(rows))
+
+    def _train_info(self, rows: NDArray[np.int64] | slice) -> Info:
+        """What is kept of the runs beside weights and losses, for some of them."""
+        scales = None if self.train_scales_ is None else self.train_scales_[rows]
+        return Info(scales=scales, own=self.train_own_)
 
     def _require_fit(self) -> None:
         if not hasattr(self, "train_weights_"):

@@ -42,8 +42,11 @@ class EDL(Linearised):
 
     start: int = 0
     """Seed of the starting point."""
+    most_runs: int = 2000
+    """Of more runs a metric is learned from a random part of so many."""
 
     def _fit_metric(self, weights: Array, z: Array) -> MetricFit:
+        weights, z = self._part(weights, z)
         log_q = _log_shares(weights)
         fit = _solve(log_q, z, _start(weights.shape[1], self.start), _SIGMA_START, _NFEV_FIRST)
         for _ in range(_AGAIN):
@@ -51,8 +54,22 @@ class EDL(Linearised):
         return fit
 
     def _refit_metric(self, weights: Array, z: Array, kept: MetricFit) -> MetricFit:
+        weights, z = self._part(weights, z)
         fit = _solve(_log_shares(weights), z, kept.theta, kept.sigma, _NFEV_WARM)
         return fit._replace(sigma=kept.sigma)
+
+    def _part(self, weights: Array, z: Array) -> tuple[Array, Array]:
+        if len(z) <= self.most_runs:
+            return weights, z
+        rows = np.random.default_rng(0).permutation(len(z))[: self.most_runs]
+        return weights[rows], z[rows]
+
+    def notes(self) -> tuple[str, ...]:
+        """Says when only a part of the runs taught the law."""
+        measured = int(np.isfinite(self.train_losses_).sum(axis=0).max())
+        if measured <= self.most_runs:
+            return ()
+        return (f"edl: learned from {self.most_runs} of {measured} runs",)
 
     def _values(self, weights: Array, theta: Array) -> Array:
         return _curve(_log_shares(weights), theta)

@@ -14,14 +14,13 @@ from dataclasses import is_dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.spatial.distance import pdist
+from numpy.typing import NDArray
 
 from mixopt.laws.base import Array, Info, Law, standardised
+from mixopt.laws.correlation import shrunk_correlation, tied_normals
+from mixopt.laws.misfit import misfit_draws, misfit_length
 
-_FREQUENCIES = 256
-"""Of the random-feature form of the Matern process: its covariances are good to about .06."""
-_LENGTH_ROWS = 512
-"""Runs whose pairwise distances set its length scale."""
+_FEW_PARAMETERS = 64
 
 
 class MetricFit(NamedTuple):
@@ -57,25 +56,40 @@ class Linearised(Law):
         """d f / d theta, (k, p)."""
 
     def _fit(self, weights: Array, losses: Array, info: Info) -> None:
-        z, self.centre_, self.spread_ = standardised(losses)
-        used = [np.isfinite(column) for column in z.T]
-        fits = [self._fit_metric(weights[rows], z[rows, i]) for i, rows in enumerate(used)]
-        self.length_ = _length(weights)
+        z, self.centre_, self.spread_ = self._units(losses)
+        fits = self._fit_metrics(weights, z)
+        self.length_ = misfit_length(weights)
         self._learn(z, fits)
+
+    def _units(self, losses: Array) -> tuple[Array, Array, Array]:
+        """Metrics (n, m) in the units of the fit, and the centre and spread (m,) that give them."""
+        return standardised(losses)
+
+    def _fit_metrics(self, weights: Array, z: Array) -> list[MetricFit]:
+        """Learn every metric of z (n, m), each from the runs that measured it."""
+        used = [np.isfinite(column) for column in z.T]
+        return [self._fit_metric(weights[rows], z[rows, i]) for i, rows in enumerate(used)]
 
     def refitted(self, losses: Array) -> Self:
         """The law of the same runs with other losses (n, m), hyper-parameters and units kept."""
         self._require_fit()
+        return self._warm(self.train_weights_, losses)
+
+    def on(self, rows: NDArray[np.int64]) -> Self:
+        """The law of some of its runs (n,), hyper-parameters and units kept."""
+        self._require_fit()
+        return self._warm(self.train_weights_[rows], self.train_losses_[rows])
+
+    def _warm(self, weights: Array, losses: Array) -> Self:
+        """The law of other runs, from where this one ended; a metric without any stays."""
         assert is_dataclass(self)
         law = replace(self).restore(self.state())
-        law.train_losses_ = losses.copy()
-        z = np.where(np.isnan(losses), np.nan, 0.0)
-        varying = self.spread_ > 0
-        z[:, varying] = (losses - self.centre_)[:, varying] / self.spread_[varying]
+        law.train_weights_, law.train_losses_ = weights.copy(), losses.copy()
+        z = self._standard(losses)
         fits = []
         for i, kept in enumerate(self._metric_fits()):
             rows = np.isfinite(z[:, i])
-            fits.append(self._refit_metric(self.train_weights_[rows], z[rows, i], kept))
+            fits.append(self._refit_metric(weights[rows], z[rows, i], kept) if rows.any() else kept)
         law._learn(z, fits)
         return law
 
@@ -99,21 +113,35 @@ class Linearised(Law):
             rows = np.isfinite(z[:, i])
             slopes = self._jacobian(self.train_weights_[rows], fit.theta)
             residual = z[rows, i] - self._values(self.train_weights_[rows], fit.theta)
-            leverage = np.einsum("np,pq,nq->n", slopes, fit.curvature, slopes)
+            leverage = leverage_of(slopes, fit.curvature)
             left[rows, i] = residual / np.maximum(1.0 - leverage, 0.05)
         return left
+
+    def _standard(self, losses: Array) -> Array:
+        """Losses (n, m) in the units of the fit; zero for a metric that did not vary."""
+        spread = np.where(self.spread_ > 0, self.spread_, np.inf)
+        return (losses - self.centre_) / spread
 
     def _mean(self, weights: Array, scales: Array | None) -> Array:
         values = [self._values(weights, theta) for theta in self.theta_]
         return self.centre_ + self.spread_ * np.stack(values, axis=1) * (self.spread_ > 0)
 
     def _predict(self, weights: Array, scales: Array | None) -> tuple[Array, Array]:
+        lack = self.sigma_ * self.spread_
+        return self._mean(weights, scales), np.hypot(self.curve_sd(weights), lack)
+
+    def curve_sd(self, weights: Array) -> Array:
+        """sd (k, m) of the curve at `weights` (k, d) if the law were true: no lack of fit."""
         sds = []
         for fit in self._metric_fits():
             slopes = self._jacobian(weights, fit.theta)
-            leverage = np.einsum("kp,pq,kq->k", slopes, fit.curvature, slopes)
-            sds.append(fit.sigma * np.sqrt(leverage + 1.0))
-        return self._mean(weights, scales), np.stack(sds, axis=1) * self.spread_
+            leverage = leverage_of(slopes, fit.curvature)
+            sds.append(fit.sigma * np.sqrt(leverage))
+        return np.stack(sds, axis=1) * self.spread_
+
+    def run_sd(self, weights: Array, scales: Array | None = None) -> Array:
+        """sd (k, m) of what a new run would measure: that of the mean holds its noise already."""
+        return self.predict(weights, scales, return_std=True)[1]
 
     def sample(
         self, weights: Array, draws: int, rng: np.random.Generator, scales: Array | None = None
@@ -124,23 +152,34 @@ class Linearised(Law):
         same seed come from the same functions.
         """
         rows = self._checked(weights)
+        out = self.curve_draws(rows, draws, rng, scales)
+        return out + self.noise_ * misfit_draws(rows, self.length_, draws, self.correlation_, rng)
+
+    def curve_draws(
+        self, weights: Array, draws: int, rng: np.random.Generator, scales: Array | None = None
+    ) -> Array:
+        """Joint draws (draws, k, m) of the curve if the law were true: no lack of fit."""
         n, m = self.train_losses_.shape
-        root = np.asarray(np.linalg.cholesky(self.correlation_).T, dtype=np.float64)
         noise = self._noise_draw((draws, n, m), rng)
-        prior = rng.standard_normal((draws, self.penalty_.shape[1], m)) @ root
-        misfit = _matern_draws(rows, self.length_, draws, root, rng)
-        out = self._mean(rows, scales) + np.zeros((draws, 1, 1))
+        prior = tied_normals((draws, self.penalty_.shape[1], m), self.correlation_, rng)
+        out = self._mean(weights, scales) + np.zeros((draws, 1, 1))
         for i, fit in enumerate(self._metric_fits()):
             used = np.isfinite(self.train_losses_[:, i])
             slopes = self._jacobian(self.train_weights_[used], fit.theta)
             pushed = noise[:, used, i] @ slopes + prior[:, :, i] @ fit.penalty
-            moved = pushed @ fit.curvature @ self._jacobian(rows, fit.theta).T
-            out[:, :, i] += self.noise_[i] * (moved + misfit[:, :, i])
+            moved = pushed @ fit.curvature @ self._jacobian(weights, fit.theta).T
+            out[:, :, i] += self.noise_[i] * moved
         return out
 
     def _noise_draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Standard normal noise whose metrics are tied as the residuals are."""
-        return rng.standard_normal(shape) @ np.linalg.cholesky(self.correlation_).T
+        return tied_normals(shape, self.correlation_, rng)
+
+
+def leverage_of(slopes: Array, curvature: Array) -> Array:
+    """diag(J H^-1 J') (k,) of slopes J (k, p) and H^-1 (p, p)."""
+    if slopes.shape[1] > _FEW_PARAMETERS:  # as a product of matrices, many times as fast
+        return np.einsum("kp,kp->k", slopes @ curvature, slopes)
+    return np.einsum("kp,pq,kq->k", slopes, curvature, slopes)
 
 
 def inverse_hessian(slopes: Array, penalty: Array) -> Array:
@@ -149,46 +188,17 @@ def inverse_hessian(slopes: Array, penalty: Array) -> Array:
     return np.asarray(np.linalg.inv(hessian), dtype=np.float64)
 
 
+def left_out_sd(residual: Array, leverage: Array) -> float:
+    """sqrt(mean(e_i^2 / (1 - h_i))), as e_i has the variance s^2 (1 - h_i).
+
+    Where a few runs hold the fit, more than `residual_sd`, which shares the freedom out equally;
+    the same as matching left-out residuals to the variance that is claimed for them.
+    """
+    return float(np.sqrt(np.mean(residual**2 / np.maximum(1.0 - leverage, 1e-8))))
+
+
 def residual_sd(slopes: Array, residual: Array, curvature: Array) -> float:
     """sqrt(RSS / (n - tr hat)), the freedom at least a quarter of the runs."""
     n = len(residual)
     spent = float(np.sum((slopes @ curvature) * slopes))
     return float(np.sqrt(residual @ residual / max(n - spent, n / 4)))
-
-
-def shrunk_correlation(residuals: Array) -> Array:
-    """Correlation (m, m) of residuals (n, m), shrunk to the identity by max(.1, m / (m + n)).
-
-    NaN residuals are left out; a metric without any variation is tied to no other.
-    """
-    n, m = residuals.shape
-    centred = np.where(np.isnan(residuals), 0.0, residuals)
-    length = np.sqrt((centred**2).sum(axis=0))
-    unit = centred / np.where(length > 0, length, 1.0)
-    share = max(0.1, m / (m + n))
-    correlation = (1.0 - share) * (unit.T @ unit)
-    np.fill_diagonal(correlation, 1.0)
-    return correlation
-
-
-def _length(weights: Array) -> float:
-    """Half the median distance between runs in sqrt(w)."""
-    rows = np.sqrt(np.maximum(weights, 0.0))[:: max(1, len(weights) // _LENGTH_ROWS)]
-    distances = pdist(rows)
-    positive = distances[distances > 0]
-    return 0.5 * float(np.median(positive)) if len(positive) else 1.0
-
-
-def _matern_draws(
-    rows: Array, length: float, draws: int, root: Array, rng: np.random.Generator
-) -> Array:
-    """Matern-5/2 processes over sqrt(w) of unit variance, (draws, k, m), metrics tied by `root`.
-
-    Random Fourier features (Rahimi and Recht 2007); the spectral density is a t with 5 degrees.
-    """
-    normal = rng.standard_normal((rows.shape[1], _FREQUENCIES))
-    heavy = np.sqrt(5.0 / rng.chisquare(5.0, _FREQUENCIES))
-    gains = rng.standard_normal((draws, 2 * _FREQUENCIES, len(root))) @ root
-    phase = np.sqrt(np.maximum(rows, 0.0)) @ (normal * heavy / length)
-    waves = np.hstack([np.cos(phase), np.sin(phase)]) / np.sqrt(_FREQUENCIES)
-    return np.matmul(waves, gains)

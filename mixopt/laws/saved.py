@@ -21,7 +21,7 @@ _ARRAY = "@array"
 def save_law(folder: Path, name: str, law: Law, about: Mapping[str, Any]) -> None:
     """Write `law.npz`, then `law.json`, which names the other by its hash."""
     arrays: dict[str, np.ndarray] = {}
-    state = _without_arrays(law.state(), arrays, "state")
+    state = without_arrays(law.state(), arrays, "state")
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
     write_atomic(folder / "law.npz", buffer.getvalue())
@@ -50,12 +50,12 @@ def load_law(folder: Path) -> tuple[Law, dict[str, Any]]:
             f"{arrays_path} is not the one that {path} names: run `mixopt fit {folder}`"
         )
     with np.load(arrays_path, allow_pickle=False) as arrays:
-        state = _with_arrays(document["state"], arrays)
+        state = with_arrays(document["state"], arrays)
     law = make_law(document["law"], document["settings"])
     return law.restore(state), document
 
 
-def _without_arrays(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
+def without_arrays(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
     """The value with every array replaced by its name in `arrays`."""
     if isinstance(value, np.ndarray):
         arrays[path] = value
@@ -63,18 +63,19 @@ def _without_arrays(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return {key: _without_arrays(item, arrays, f"{path}.{key}") for key, item in value.items()}
+        return {key: without_arrays(item, arrays, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_arrays(item, arrays, f"{path}.{i}") for i, item in enumerate(value)]
+        return [without_arrays(item, arrays, f"{path}.{i}") for i, item in enumerate(value)]
     json.dumps(value, allow_nan=False)
     return value
 
 
-def _with_arrays(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def with_arrays(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The value with the names of `without_arrays` replaced by their arrays."""
     if isinstance(value, dict):
         if set(value) == {_ARRAY}:
             return arrays[value[_ARRAY]]
-        return {key: _with_arrays(item, arrays) for key, item in value.items()}
+        return {key: with_arrays(item, arrays) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_arrays(item, arrays) for item in value]
+        return [with_arrays(item, arrays) for item in value]
     return value

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from mixopt.errors import DataError
 from mixopt.laws.base import Array, Info, Law, bootstrap, mixture_groups, standardised
-from mixopt.laws.linearised import shrunk_correlation
+from mixopt.laws.correlation import shrunk_correlation
 from mixopt.laws.mean import Mean
 
 
