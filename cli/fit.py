@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.screen import FOLDER, JSON, QUIET, emit, rounded, say, table
+from cli.screen import FOLDER, JSON, QUIET, emit, progress, rounded, say, table
+from mixopt.laws import COMPARED, LAWS
 
 if TYPE_CHECKING:
+    from mixopt.rank_moves import RankMoves
     from mixopt.stages.fit import FitReport
 
 
 def fit(
     folder: str = FOLDER,
     law: str = typer.Option(None, help="fit this law; default: chosen by cross-validation"),
+    compare: str = typer.Option(
+        ",".join(COMPARED), help="laws to choose from, with commas between; 'all' for every law"
+    ),
     seed: int = typer.Option(0, help="randomness of the folds"),
     as_json: bool = JSON,
     quiet: bool = QUIET,
@@ -22,7 +27,9 @@ def fit(
     """Compare laws on held-out runs, fit the best, and write law.json."""
     from mixopt.experiment import Experiment
 
-    report = Experiment(folder).fit(law, seed)
+    names = sorted(LAWS) if compare == "all" else compare.split(",")
+    with progress(quiet) as listener:
+        report = Experiment(folder).fit(law, seed, names, listener)
     if as_json:
         emit(report.to_json())
         return
@@ -31,8 +38,11 @@ def fit(
     _print_laws(report)
     _print_objectives(report)
     best = max(report.scores, key=lambda one: _mean([q.r2 for q in one.metrics]))
-    if best.name != report.law:
+    if best.name != report.law and report.chosen:
         say(f"{report.law} stays: {best.name} is not better beyond chance (corrected test)", quiet)
+    for name, one in report.objectives.items():
+        if one.moves.mixtures:
+            print(f"{name} across scales: {_moves(one.moves)}")
     for note in report.notes:
         say(f"note: {note}", quiet)
     if report.left_out:
@@ -74,6 +84,19 @@ def _print_objectives(report: FitReport) -> None:
         "rank",
     ]
     table("what mixtures do, against what seeds do", header, rows)
+
+
+def _moves(moves: RankMoves) -> str:
+    """Whether the order of mixtures moves, how much of it stays, and the likeliest changes."""
+    words = {"yes": "the order moves", "no": "the order stays", "unknown": "not known"}
+    text = f"{words[moves.answer]} ({moves.why}; {moves.mixtures} mixtures at two scales"
+    if moves.tau is not None and moves.tau_interval is not None:
+        low, high = moves.tau_interval
+        text += f", Kendall's tau {moves.tau:.2f} ({low:.2f} to {high:.2f})"
+    flips = [
+        f"{one.better_large} over {one.better_small} {one.probability:.2f}" for one in moves.flips
+    ]
+    return text + (f"; likeliest changes: {', '.join(flips[:3])})" if flips else ")")
 
 
 def _mean(values: list[float]) -> float:

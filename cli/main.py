@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -55,6 +56,7 @@ app.command()(status)
 
 def run() -> None:
     """Run the command line; the exit code tells what kind of end it came to."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # many small matrices: threads only wait
     sys.exit(main(sys.argv[1:]))
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, get_args
 
 import typer
 
-from cli.screen import FOLDER, JSON, QUIET, emit, interval, say, table
+from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, say, table
 
 if TYPE_CHECKING:
+    from mixopt.agreement import MemberOptimum
     from mixopt.proposers.rank import Ranked
     from mixopt.stages.propose import ObjectiveProposal
 
@@ -28,14 +29,16 @@ def propose(
     from mixopt.experiment import Experiment
 
     exp = Experiment(folder)
-    report = exp.propose(number, method, objective, seed)
+    with progress(quiet) as listener:
+        report = exp.propose(number, method, objective, seed, listener)
     if as_json:
         emit(report.to_json())
     else:
         for name, one in report.objectives.items():
             kind = exp.space_file.objective[name].kind
             _print(name, one, percent=kind != "absolute")
-        say(f"wrote {folder}/proposal.json; next: {_next(exp.folder)}", quiet)
+        planned = any(one.verify for one in report.objectives.values())
+        say(f"wrote {folder}/proposal.json; next: {_next(exp.folder, planned)}", quiet)
     demand({name: one.verdict.kind for name, one in report.objectives.items()}, require)
 
 
@@ -65,6 +68,11 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
     table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
     if not ranking.outranks_best_run:
         print("best_run, the best run seen, stands above proposals whose gain over it is unsure")
+    for optimum in one.optima:
+        gain = interval(optimum.gain, *_reach(optimum), percent)
+        print(f"by {optimum.law} alone, its own optimum gains {gain} over {ranking.best_baseline}")
+    if one.verify:
+        print(f"planned to settle it, {len(one.verify)} runs: {', '.join(one.verify)}")
     pick = ranking.pick
     header = ["domain", *(entry.name for entry in ranking.entries), f"epochs, {pick.name}"]
     rows = [
@@ -78,11 +86,18 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
     table("shares in %", header, rows)
 
 
-def _next(folder: Path) -> str:
-    """Without a proxy there is nothing to confirm with."""
+def _next(folder: Path, planned: bool) -> str:
+    """Picks that were planned come first; without a proxy there is nothing to confirm with."""
+    if planned:
+        return f"mixopt train-proxies {folder}, then fit and propose again"
     if (folder / "proxy.toml").exists():
         return f"mixopt confirm {folder}"
     return f"mixopt export {folder} --to json -o mixture.json"
+
+
+def _reach(optimum: MemberOptimum) -> tuple[float, float]:
+    """Ends of the 90 % interval of its gain."""
+    return optimum.gain - 1.645 * optimum.sd, optimum.gain + 1.645 * optimum.sd
 
 
 def _label(entry: Ranked) -> str:

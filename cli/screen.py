@@ -6,18 +6,17 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
+from mixopt.progress import Report
+
 FOLDER = typer.Argument(".", help="the experiment's folder", show_default=True)
 JSON = typer.Option(False, "--json", help="one JSON document on stdout, logs on stderr")
 QUIET = typer.Option(False, "--quiet", "-q", help="no progress, no remarks")
-
-Report = Callable[[str, float, float], None]
-"""Called with (what is done, units done, units in all)."""
 
 _LINE_EVERY_S = 20.0
 _DIGITS = 4  # behind the point: nobody acts on less
@@ -87,7 +86,7 @@ def _bar() -> Iterator[Report]:
 
         def report(stage: str, done: float, total: float) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
+                tasks[stage] = bars.add_task(stage, total=total, completed=round(done))
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report

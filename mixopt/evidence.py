@@ -1,16 +1,22 @@
 """From a table and its law to the evidence that a verdict is judged on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
+from mixopt.agreement import MemberOptimum, disagree
+from mixopt.blind_spots import REPETITION_LEVEL, repetition_missed, unexplored
 from mixopt.gain import Gain, Optimism, gains, optimism, support
 from mixopt.laws.base import Law, mixture_groups
 from mixopt.learning import LearningCurve, More
 from mixopt.noise import anchor_noise
 from mixopt.objective import Objective
-from mixopt.score import LawScore, objective_values
+from mixopt.progress import Report, silent
+from mixopt.rank_moves import RankMoves
+from mixopt.score import LawScore, objective_values, predicted_values
+from mixopt.space import Space
 from mixopt.table import Table
 from mixopt.verdict import (
     LEAST_SIGNAL,
@@ -23,14 +29,18 @@ from mixopt.verdict import (
 Array = NDArray[np.float64]
 
 _ONE_SIDED = 1.645
+_SEEDS = 5
+"""Of a confirmation, where nobody sets others."""
 
 
 def fit_evidence(
+    space: Space,
     table: Table,
     objective: Objective,
     reference: Array,
     score: LawScore,
     curve: LearningCurve,
+    moves: RankMoves,
     rng: np.random.Generator,
 ) -> FitEvidence:
     """What the swarm and cross-validation say of one objective; `reference` (m,) losses."""
@@ -38,15 +48,21 @@ def fit_evidence(
     noise = anchor_noise(table, values[:, None])
     sigma = None if noise is None else float(noise.sigma_int[0])
     spread = _spread(table, values)
+    mixtures = len(np.unique(mixture_groups(table.weights)))
+    rank = score.objectives[objective.name].spearman
+    by_chance = not rank > _ONE_SIDED / np.sqrt(max(1, mixtures - 1))
     return FitEvidence(
-        runs=len(np.unique(mixture_groups(table.weights))),
+        runs=mixtures,
         columns=table.weights.shape[1],
         spread=spread,
         noise=sigma,
-        rank=score.objectives[objective.name].spearman,
+        rank=rank,
         constant=_any_constant(table, objective),
+        collinear=bool(unexplored(table.weights, len(space.phases)).together),
+        repetition_missed=_repetition_missed(space, table, objective, reference, score, rng),
+        rank_moves=moves.moves,
         parameters=proxy_parameters(table.scales[0]),
-        more=_runs_for_signal(table, spread, sigma or 0.0, curve, rng),
+        more=None if by_chance else _runs_for_signal(table, spread, sigma or 0.0, curve, rng),
     )
 
 
@@ -59,24 +75,48 @@ def proposal_evidence(
     pick: Array,
     rivals: Mapping[str, Array],
     propose: Callable[[Law], Array],
+    optima: Sequence[MemberOptimum],
     curve: LearningCurve,
     rng: np.random.Generator,
+    report: Report = silent,
 ) -> ProposalEvidence:
     """What the law says of `pick` (width,) against `rivals`, less the optimism of choosing it.
 
-    `propose` finds the pick of another law, as this one was found.
+    `propose` finds the pick of another law, as this one was found; `optima` are those of the
+    members of this one.
     """
     raw = gains(law, objective, reference, pick, rivals, rng)
-    excess = optimism(law, objective, reference, rivals[raw[0].baseline], propose, rng)
+    excess = optimism(
+        law, objective, reference, rivals[raw[0].baseline], propose, rng, report=report
+    )
     values = objective_values(objective, table.losses, reference)
+    noise = anchor_noise(table, values[:, None])
+    least = 0.0 if noise is None else _detectable(float(noise.sigma_int[0]))
+    hopeless = min(gain.less(max(0.0, excess.mean)).high for gain in raw) < least
     return ProposalEvidence(
         fit=fit,
         gains=tuple(gain.less(max(0.0, excess.mean)) for gain in raw),
         support=support(table.weights, pick),
-        replicated=anchor_noise(table, values[:, None]) is not None,
+        replicated=noise is not None,
+        laws_disagree=disagree(optima),
         parameters=proxy_parameters(table.scales[0]),
-        more=_runs_for_gain(len(table), raw, excess, curve, rng),
+        more=None if hopeless else _runs_for_gain(len(table), raw, excess, curve, rng),
     )
+
+
+def _repetition_missed(
+    space: Space,
+    table: Table,
+    objective: Objective,
+    reference: Array,
+    score: LawScore,
+    rng: np.random.Generator,
+) -> tuple[str, ...]:
+    """Domains whose repetition costs more than the law says, by its out-of-fold residuals."""
+    values = objective_values(objective, table.losses, reference)
+    residuals = values - predicted_values(objective, score.predicted, reference)
+    chances = repetition_missed(residuals, space.epochs(table.weights), rng)
+    return tuple(space.names[j] for j in np.flatnonzero(chances < REPETITION_LEVEL))
 
 
 def _spread(table: Table, values: Array) -> float:
@@ -115,3 +155,8 @@ def _runs_for_gain(
     if not ratios or min(ratios) <= 0:
         return None
     return curve.more(runs, min(0.9, min(ratios) ** 2), rng)
+
+
+def _detectable(sigma: float) -> float:
+    """The gain that a confirmation would see: t sigma_int sqrt(2 / S)."""
+    return float(t.ppf(0.95, _SEEDS - 1) * sigma * np.sqrt(2 / _SEEDS))

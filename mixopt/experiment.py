@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from mixopt.config import ProxyFile, SpaceFile, read_proxy, read_space
 from mixopt.errors import ConfigError, DataError, nearest
 from mixopt.files import digest, read_json
+from mixopt.laws import COMPARED
 from mixopt.objective import Objective, objective_for
+from mixopt.progress import Report, silent
 from mixopt.runs import CONFIRM, Run, RunWriter, read_runs
 from mixopt.space import Space, space_from
 from mixopt.table import FALLING, Table, direction, join
@@ -56,6 +58,11 @@ class Experiment:
     def proxy_file(self) -> ProxyFile:
         """`proxy.toml`, checked."""
         return read_proxy(self.folder / "proxy.toml")
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether there is a `proxy.toml`: without one, runs come from elsewhere."""
+        return (self.folder / "proxy.toml").exists()
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
@@ -153,19 +160,30 @@ class Experiment:
 
         return sample(self, count, design, seed)
 
-    def fit(self, law: str | None = None, seed: int = 0) -> FitReport:
-        """Compare laws by cross-validation, or take `law`; write `law.json`."""
+    def fit(
+        self,
+        law: str | None = None,
+        seed: int = 0,
+        compare: Sequence[str] = COMPARED,
+        report: Report = silent,
+    ) -> FitReport:
+        """Choose from `compare` by cross-validation, or take `law`; write `law.json`."""
         from mixopt.stages.fit import fit
 
-        return fit(self, law, seed)
+        return fit(self, law, compare, seed, report)
 
     def propose(
-        self, count: int = 5, method: str = "exact", objective: str | None = None, seed: int = 0
+        self,
+        count: int = 5,
+        method: str = "exact",
+        objective: str | None = None,
+        seed: int = 0,
+        report: Report = silent,
     ) -> ProposalReport:
         """Ranked mixtures for every objective, or one; write `proposal.json`."""
         from mixopt.stages.propose import propose
 
-        return propose(self, count, method, objective, seed)
+        return propose(self, count, method, objective, seed, report)
 
     def plan_confirm(self) -> ConfirmPlan:
         """Fix the arms one size up and plan their runs."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixopt.laws.base import Law
 from mixopt.objective import Objective
+from mixopt.progress import Report, silent
 
 Array = NDArray[np.float64]
 
@@ -74,6 +75,7 @@ def optimism(
     propose: Callable[[Law], Array],
     rng: np.random.Generator,
     refits: int = REFITS,
+    report: Report = silent,
 ) -> Optimism:
     """Parametric bootstrap: what picks by `propose` promise on simulated runs and do not keep.
 
@@ -82,11 +84,13 @@ def optimism(
     """
     excess = np.empty(refits)
     for b in range(refits):
+        report("optimism of the pick", b, refits)
         refit = law.refitted(law.simulated(rng))
         rows = np.stack([propose(refit), base])
         kept = objective.value(objective.cut(law.predict(rows), reference), reference)
         promised = objective.value(objective.cut(refit.predict(rows), reference), reference)
         excess[b] = (kept[0] - kept[1]) - (promised[0] - promised[1])
+    report("optimism of the pick", refits, refits)
     return Optimism(float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(refits)))
 
 
@@ -94,11 +98,13 @@ def support(train: Array, pick: Array) -> int:
     """Fewest runs of `train` (n, width) with at least .7 of the pick's share in a domain above .2.
 
     Under 3 the pick lies where the law was not shown much. A pick without such a domain is inside:
-    the number of runs.
+    the number of runs; one that has a domain of which no run had any is outside: 0.
 
     >>> support(np.array([[0.5, 0.5], [0.9, 0.1]]), np.array([0.75, 0.25]))
     1
     """
+    if (pick[train.max(axis=0, initial=0.0) == 0] > 0).any():
+        return 0
     dominant = pick > _DOMINANT
     if not dominant.any():
         return len(train)

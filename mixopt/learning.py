@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.laws.base import Law
+from mixopt.progress import Report, silent
 from mixopt.score import Folds, predict_held
 from mixopt.table import Table
 
@@ -69,11 +70,14 @@ def learning_predictions(
     table: Table,
     folds: Folds,
     rng: np.random.Generator,
+    known: Array | None = None,
     fractions: Sequence[float] = FRACTIONS,
+    report: Report = silent,
 ) -> tuple[Array, Array]:
     """Out-of-fold predictions (s, n, m) of laws fitted to parts of the other folds, and sizes (s,).
 
-    Parts are nested, so that a size differs from the next by its runs alone.
+    Parts are nested, so that a size differs from the next by its runs alone. `known` (n, m): the
+    predictions of laws fitted to all of the other folds, where they were made before.
     """
     labels = np.unique(folds)
     predicted = np.full((len(fractions), *table.losses.shape), np.nan)
@@ -81,10 +85,17 @@ def learning_predictions(
     for f, fold in enumerate(labels):
         others = rng.permutation(np.flatnonzero(folds != fold))
         held = folds == fold
+        report("learning curve", f, len(labels))
         for s, fraction in enumerate(fractions):
             part = np.sort(others[: max(2, round(fraction * len(others)))])
-            predicted[s, held] = predict_held(law, table.select(part), table.weights[held])
             sizes[s, f] = len(part)
+            if known is not None and len(part) == len(others):
+                predicted[s, held] = known[held]
+            else:
+                predicted[s, held] = predict_held(
+                    law, table.select(part), table.weights[held], table.scales[held]
+                )
+    report("learning curve", len(labels), len(labels))
     return sizes.mean(axis=1), predicted
 
 

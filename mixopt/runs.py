@@ -26,8 +26,18 @@ SCHEMA = 1
 CONFIRM = "confirm"
 """The origin of runs that `confirm` plans: judged on test text, never fitted."""
 
+VERIFY = "verify"
+"""The origin of picks that are trained because the law could not vouch for its own."""
+SEARCH = "search:"
+"""Origins of runs that a search chose by a law start so."""
+
 Schedule = tuple[tuple[float, Mapping[str, float]], ...]
 """(fraction of training, mixture) pairs; a mixture is a schedule of one."""
+
+
+def is_searched(origin: str) -> bool:
+    """Whether a law chose where a run of this origin stands: such runs are scored apart."""
+    return origin == VERIFY or origin.startswith(SEARCH)
 
 
 @dataclass(frozen=True)

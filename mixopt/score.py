@@ -5,8 +5,9 @@ interpolation at lower density: it says nothing of the error at an optimum.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.stats import rankdata, t
 
 from mixopt.errors import DataError
-from mixopt.laws import make_law
+from mixopt.laws import DEFAULT, make_law
 from mixopt.laws.base import Law, mixture_groups
 from mixopt.objective import Objective
+from mixopt.progress import Report, silent
+from mixopt.runs import is_searched
 from mixopt.table import Table
 
 Array = NDArray[np.float64]
@@ -48,10 +51,13 @@ class LawScore:
     metrics: tuple[Quality, ...]
     """By the table's columns."""
     objectives: Mapping[str, Quality]
+    searched: Mapping[str, Quality]
+    """The objectives on runs that a search added, which stand where the law was asked to look."""
     predicted: Array = field(repr=False)
     """(n, m) out-of-fold."""
     errors: Array = field(repr=False)
-    """(n,) squared out-of-fold error, mean over objectives in units of their variances."""
+    """(n,) squared out-of-fold error, mean over objectives in units of their variances; NaN for
+    runs that a search added."""
     folds: Folds = field(repr=False)
     seconds: float
     """CPU time of all fits."""
@@ -88,22 +94,37 @@ def grouped_folds(table: Table, count: int, rng: np.random.Generator) -> Folds:
     return folds
 
 
-def cross_validate(law: Law, table: Table, folds: Folds) -> Array:
-    """Out-of-fold predictions (n, m); NaN for a metric that the other folds never measured."""
+def cross_validate(
+    law: Law,
+    table: Table,
+    folds: Folds,
+    done: Callable[[], None] = lambda: None,
+    beside: Table | None = None,
+) -> Array:
+    """Out-of-fold predictions (n, m); NaN for a metric that the other folds never measured.
+
+    `done` is called after each fold. Runs `beside` the table, of other scales, teach a law over
+    scale as well, those near a mixture that is held out left out with it.
+    """
     predicted = np.full(table.losses.shape, np.nan)
     for fold in np.unique(folds):
         held = folds == fold
-        predicted[held] = predict_held(law, table.select(~held), table.weights[held])
+        seen = table.select(~held)
+        if beside is not None and law.over_scale:
+            seen = seen.plus(_away(beside, table.weights[held]))
+        predicted[held] = predict_held(law, seen, table.weights[held], table.scales[held])
+        done()
     return predicted
 
 
-def predict_held(law: Law, seen: Table, weights: Array) -> Array:
-    """Predictions (k, m) of `weights` by the law fitted afresh to the runs of `seen`."""
+def predict_held(law: Law, seen: Table, weights: Array, scales: Array) -> Array:
+    """Predictions (k, m) of `weights` at `scales` (k, 3) by the law fitted afresh to `seen`."""
     measured = np.isfinite(seen.losses).any(axis=0)
     info = seen.info._replace(own=seen.own[measured])
     fitted = law.mean_only().fit(seen.weights, seen.losses[:, measured], info)
     predicted = np.full((len(weights), seen.losses.shape[1]), np.nan)
-    predicted[:, measured] = fitted.predict(weights)
+    known = law.over_scale and np.isfinite(scales).all()
+    predicted[:, measured] = fitted.predict(weights, scales if known else None)
     return predicted
 
 
@@ -129,11 +150,14 @@ def compare_laws(
     objectives: Mapping[str, Objective],
     rng: np.random.Generator,
     reference: Array | None = None,
+    beside: Table | None = None,
+    report: Report = silent,
 ) -> list[LawScore]:
     """Cross-validate the named laws on the same folds, in the order of their names.
 
     `reference` (m,): losses of the reference mixture; default: the mean of the runs, which shifts
-    an objective of ratios by a constant. Raises DataError when the runs are too few for any law.
+    an objective of ratios by a constant. `beside`: runs of other scales, which teach laws over
+    scale. Raises DataError when the runs are too few for any law.
     """
     if short := runs_short(table):
         width = table.weights.shape[1]
@@ -144,10 +168,15 @@ def compare_laws(
         )
     base = np.nanmean(table.losses, axis=0) if reference is None else reference
     folds = grouped_folds(table, FOLDS, rng)
-    return [_scored(name, table, objectives, base, folds) for name in names]
+    steps = count(1)
+
+    def done() -> None:
+        report("comparing laws", next(steps), len(names) * len(np.unique(folds)))
+
+    return [_scored(name, table, objectives, base, folds, done, beside) for name in names]
 
 
-def choose(scores: Sequence[LawScore], default: str = "edl", level: float = 0.05) -> str:
+def choose(scores: Sequence[LawScore], default: str = DEFAULT, level: float = 0.05) -> str:
     """The law to fit: the default, unless another is better beyond chance (Holm over the others).
 
     Of several such the one with the least error is taken; without the default among the scores,
@@ -228,25 +257,40 @@ def reference_losses(table: Table, law: Law, row: Array) -> Array:
 
 
 def _scored(
-    name: str, table: Table, objectives: Mapping[str, Objective], reference: Array, folds: Folds
+    name: str,
+    table: Table,
+    objectives: Mapping[str, Objective],
+    reference: Array,
+    folds: Folds,
+    done: Callable[[], None],
+    beside: Table | None,
 ) -> LawScore:
     started = time.process_time()
-    predicted = cross_validate(make_law(name), table, folds)
+    predicted = cross_validate(make_law(name), table, folds, done, beside)
     seconds = time.process_time() - started
     actual = {key: objective_values(o, table.losses, reference) for key, o in objectives.items()}
     guessed = {key: predicted_values(o, predicted, reference) for key, o in objectives.items()}
     pairs = [(actual[key], guessed[key]) for key in objectives] or list(
         zip(table.losses.T, predicted.T)
     )
+    added = np.array([is_searched(origin) for origin in table.origins])
+    planned = ~added
     return LawScore(
         name=name,
-        metrics=tuple(quality(a, p) for a, p in zip(table.losses.T, predicted.T)),
-        objectives={key: quality(actual[key], guessed[key]) for key in objectives},
+        metrics=tuple(quality(a[planned], p[planned]) for a, p in zip(table.losses.T, predicted.T)),
+        objectives={key: quality(actual[key][planned], guessed[key][planned]) for key in actual},
+        searched={key: quality(actual[key][added], guessed[key][added]) for key in actual},
         predicted=predicted,
-        errors=_standard_errors(pairs),
+        errors=np.where(planned, _standard_errors(pairs), np.nan),
         folds=folds,
         seconds=seconds,
     )
+
+
+def _away(beside: Table, held: Array) -> Table:
+    """The runs whose mixture is not near one that is held out (k, width)."""
+    nearest = np.array([np.abs(held - row).sum(axis=1).min() for row in beside.weights])
+    return beside.select(nearest >= NEAR)
 
 
 def _standard_errors(pairs: Sequence[tuple[Array, Array]]) -> Array:

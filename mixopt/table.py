@@ -1,7 +1,7 @@
 """The only join of runs, space and metrics: aligned arrays, losses oriented (lower is better)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -74,6 +74,22 @@ class Table:
             cohorts=tuple(self.cohorts[i] for i in index),
             own=self.own,
             tokens=self.tokens,
+        )
+
+    def plus(self, other: Self) -> Self:
+        """The runs of this table, then those of another with the same metrics."""
+        assert self.metrics == other.metrics
+        return replace(
+            self,
+            ids=self.ids + other.ids,
+            names=self.names + other.names,
+            weights=np.concatenate([self.weights, other.weights]),
+            losses=np.concatenate([self.losses, other.losses]),
+            scales=np.concatenate([self.scales, other.scales]),
+            seed_block=np.concatenate([self.seed_block, other.seed_block]),
+            round=np.concatenate([self.round, other.round]),
+            origins=self.origins + other.origins,
+            cohorts=self.cohorts + other.cohorts,
         )
 
     def cohort(self) -> Self:

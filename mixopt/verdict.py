@@ -28,6 +28,9 @@ REASONS = {
     "gain_within_noise": "the interval of the gain over a baseline includes zero",
     "outside_region": "fewer than 3 runs have a share near the pick's in a domain that it favours",
     "no_replicates": "no mixture was trained twice, so the noise of a run is not known",
+    "laws_disagree": "EDL and the Gaussian process differ on the gain of their own optima",
+    "repetition_missed": "runs that repeat a domain did worse than the law says",
+    "collinear": "domains that always moved together cannot be told apart",
     "rank_moves": "the order of mixtures moves with scale",
     "small_proxy": "the proxies have fewer than 15M parameters",
     "behind": "a baseline did better than the proposal",
@@ -47,6 +50,10 @@ LEAST_RANK = 0.6
 """Out-of-fold Spearman of the objective."""
 LEAST_SUPPORT = 3
 LEAST_PARAMETERS = 15e6
+VERIFIED = 4
+"""Picks that are trained when the law cannot vouch for its own."""
+_DOUBTS = ("collinear", "repetition_missed", "rank_moves")
+"""Of the fit: the order of mixtures may be used, a gain may not be claimed."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,12 @@ class FitEvidence:
     """Out-of-fold Spearman of the objective; NaN where it is constant."""
     constant: bool = False
     """Whether a metric of the objective is the same in every run."""
+    collinear: bool = False
+    """Whether some domains moved only together."""
+    repetition_missed: tuple[str, ...] = ()
+    """Domains of which runs that repeat them did worse than the law says."""
+    rank_moves: bool = False
+    """Whether larger runs rank the best mixtures differently, surely."""
     parameters: float | None = None
     """Non-embedding parameters of a proxy; None where unknown."""
     more: More | None = None
@@ -149,8 +162,8 @@ class ProposalEvidence:
     """Runs near the pick, of `gain.support`."""
     replicated: bool
     """Whether noise was measured."""
-    rank_moves: bool = False
-    """Whether larger runs rank mixtures differently."""
+    laws_disagree: bool = False
+    """Whether the members of the law promise different gains for their own optima."""
     parameters: float | None = None
     """Non-embedding parameters of a proxy; None where unknown."""
     more: More | None = None
@@ -189,7 +202,13 @@ def judge_fit(evidence: FitEvidence) -> Verdict:
         return _undecided(("spread_within_noise", *caveats), evidence.more)
     if not evidence.rank >= LEAST_RANK:
         return _undecided(("rank_low", *caveats), evidence.more)
-    found = ("metric_constant",) if evidence.constant else ()
+    flags = {
+        "metric_constant": evidence.constant,
+        "collinear": evidence.collinear,
+        "repetition_missed": bool(evidence.repetition_missed),
+        "rank_moves": evidence.rank_moves,
+    }
+    found = tuple(code for code, seen in flags.items() if seen)
     return Verdict("ranking_only", (*found, *caveats))
 
 
@@ -204,9 +223,11 @@ def judge_proposal(evidence: ProposalEvidence) -> Verdict:
     if evidence.support < LEAST_SUPPORT:
         missing = LEAST_SUPPORT - evidence.support
         return Verdict("run_more", ("outside_region", *caveats), missing, rival=rival)
-    moves = ("rank_moves",) if evidence.rank_moves else ()
-    kind: Kind = "better_at_proxy" if evidence.replicated and not moves else "ranking_only"
-    return Verdict(kind, (*moves, *caveats), rival=rival)
+    if evidence.laws_disagree:
+        return Verdict("run_more", ("laws_disagree", *caveats), VERIFIED, rival=rival)
+    doubts = tuple(code for code in _DOUBTS if code in evidence.fit.reasons)
+    kind: Kind = "better_at_proxy" if evidence.replicated and not doubts else "ranking_only"
+    return Verdict(kind, (*doubts, *caveats), rival=rival)
 
 
 def judge_confirmation(evidence: ConfirmationEvidence) -> Verdict:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixopt.problem import Problem
+    from mixopt.proposers.base import Proposer
 
 PROPOSERS = {
     "exact": Entry("mixopt.proposers.exact:Exact"),
@@ -24,4 +25,9 @@ def propose(
     Fewer come back where the limits leave no room for that many. Raises DataError for a problem
     without a law or an objective, ConfigError for an unknown method.
     """
-    return make(PROPOSERS, "proposer", method, {}).propose(problem, count, rng)
+    return make_proposer(method).propose(problem, count, rng)
+
+
+def make_proposer(method: str) -> "Proposer":
+    """The proposer called `method`. Raises ConfigError for an unknown one."""
+    return make(PROPOSERS, "proposer", method, {})

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import mixopt
+from mixopt.blind_spots import unexplored
 from mixopt.errors import StaleError
 from mixopt.evidence import fit_evidence
 from mixopt.files import digest
-from mixopt.laws import LAWS, make_law
+from mixopt.laws import make_law
 from mixopt.laws.base import Law
 from mixopt.laws.saved import load_law, save_law
 from mixopt.learning import LearningCurve, learning_curve, learning_predictions
 from mixopt.noise import anchor_noise, remove_block_effects
 from mixopt.objective import Objective
+from mixopt.progress import Report, silent
+from mixopt.rank_moves import RankMoves, measured_moves
 from mixopt.score import (
     LawScore,
     Quality,
@@ -29,6 +33,7 @@ from mixopt.score import (
     predicted_values,
     reference_losses,
 )
+from mixopt.space import Space
 from mixopt.table import Table
 from mixopt.verdict import FitEvidence, Verdict, judge_fit
 
@@ -43,6 +48,10 @@ class ObjectiveReport:
     """What the table says of one objective, before any mixture is proposed."""
 
     evidence: FitEvidence
+    moves: RankMoves
+    """Whether the order of mixtures moves with scale, by runs of other cohorts."""
+    searched: Quality
+    """Of the chosen law on runs that a search added; NaN without such."""
     curve: LearningCurve
     verdict: Verdict
     quality: Quality
@@ -59,6 +68,8 @@ class FitReport:
 
     law: str
     runs: int
+    chosen: bool
+    """Whether cross-validation chose the law, not the caller."""
     left_out: int
     """Finished runs of other cohorts."""
     cohort: str
@@ -71,6 +82,7 @@ class FitReport:
         """The report for machines."""
         return {
             "law": self.law,
+            "chosen": self.chosen,
             "runs": self.runs,
             "left_out": self.left_out,
             "cohort": self.cohort,
@@ -96,45 +108,61 @@ class Fitted:
     """What `law.json` says beside the law."""
 
 
-def fit(exp: Experiment, law: str | None, seed: int) -> FitReport:
-    """Fit `law`, or the one that cross-validation chooses, and write `law.json`.
+def fit(
+    exp: Experiment,
+    law: str | None,
+    compare: Sequence[str],
+    seed: int,
+    report: Report = silent,
+) -> FitReport:
+    """Fit `law`, or the one that cross-validation chooses of `compare`, and write `law.json`.
 
     Raises DataError when the runs are too few for any law.
     """
     everything = exp.table()
     cohort = everything.cohort()
-    table = remove_block_effects(cohort)
+    table, beside = remove_block_effects(cohort), _beside(everything)
     objectives = exp.objectives(table)
     rng = np.random.default_rng(seed)
-    names = sorted(LAWS) if law is None else sorted({*LAWS, law})
-    scores = compare_laws(names, table, objectives, rng)
-    chosen = law or choose(scores)
-    fitted = make_law(chosen).fit(table.weights, table.losses, table.info)
+    names = sorted(set(compare) | ({law} if law else set()))
+    scores = compare_laws(names, table, objectives, rng, beside=beside, report=report)
+    chosen = choose(scores) if law is None else law
+    unfitted = make_law(chosen)
+    taught = _taught(unfitted, table, beside)
+    fitted = unfitted.fit(taught.weights, taught.losses, taught.info)
     score = next(score for score in scores if score.name == chosen)
-    reference = reference_losses(table, fitted, exp.space.reference)
-    reports = _objective_reports(table, objectives, reference, score, rng)
-    report = FitReport(
+    reference = _reference(fitted, table, taught, exp.space.reference)
+    reports = _objective_reports(
+        exp.space, everything, table, objectives, reference, score, rng, report
+    )
+    made = FitReport(
         law=chosen,
-        runs=len(table),
-        left_out=len(everything) - len(cohort),
+        runs=len(taught),
+        chosen=law is None,
+        left_out=len(everything) - len(taught),
         cohort=cohort.cohorts[0],
         scores=tuple(scores),
         metrics=table.metrics,
         objectives=reports,
-        notes=_notes(exp, table),
+        notes=(
+            *fitted.notes(),
+            *_asked(table, taught),
+            *_gaps(exp.space, table),
+            *_marks(exp, table),
+        ),
     )
     about = {
         "mixopt": mixopt.__version__,
         "inputs": exp.inputs(),
-        "table": _table_digest(cohort),
+        "table": _table_digest(everything, taught),
         "domains": list(exp.space.names),
         "metrics": list(table.metrics),
         "reference": reference.tolist(),
         "curves": {name: _curve_json(one.curve) for name, one in reports.items()},
-        "report": report.to_json(),
+        "report": made.to_json(),
     }
     save_law(exp.folder, chosen, fitted, about)
-    return report
+    return made
 
 
 def fitted(exp: Experiment) -> Fitted:
@@ -143,9 +171,10 @@ def fitted(exp: Experiment) -> Fitted:
     Raises StaleError when there are runs, metrics or settings that the law has not seen.
     """
     law, about = load_law(exp.folder)
-    cohort = exp.table().cohort()
-    _check_fresh(exp, cohort, about)
-    table = remove_block_effects(cohort)
+    everything = exp.table()
+    table = remove_block_effects(everything.cohort())
+    taught = _taught(law, table, _beside(everything))
+    _check_fresh(exp, _table_digest(everything, taught), len(taught), about)
     told = about["report"]["objectives"]
     return Fitted(
         law=law,
@@ -158,11 +187,36 @@ def fitted(exp: Experiment) -> Fitted:
     )
 
 
-def _check_fresh(exp: Experiment, cohort: Table, about: Mapping[str, Any]) -> None:
+def _beside(everything: Table) -> Table | None:
+    """Runs of other cohorts whose scale is known, block effects removed within each."""
+    main = everything.cohort().cohorts[0]
+    others = sorted(set(everything.cohorts) - {main})
+    parts = [
+        remove_block_effects(everything.select(np.array(everything.cohorts) == name))
+        for name in others
+    ]
+    known = [part for part in parts if np.isfinite(part.scales).all()]
+    return reduce(Table.plus, known) if known else None
+
+
+def _taught(law: Law, table: Table, beside: Table | None) -> Table:
+    """The runs that teach a law: the cohort, and those beside it for a law over scale."""
+    if beside is None or not law.over_scale or not np.isfinite(table.scales).all():
+        return table
+    return table.plus(beside)
+
+
+def _reference(law: Law, table: Table, taught: Table, row: Array) -> Array:
+    """Losses (m,) of the reference mixture, at the scale at which the law is asked."""
+    return reference_losses(table, law, row) if taught is table else law.predict(row[None])[0]
+
+
+def _check_fresh(exp: Experiment, taught: str, runs: int, about: Mapping[str, Any]) -> None:
+    """Compare the digest of the runs that would teach the law now, and the files, with `about`."""
     seen = about["report"]["runs"]
-    if about["table"] != _table_digest(cohort):
+    if about["table"] != taught:
         raise StaleError(
-            f"the law was fitted on {seen} runs and the table now holds {len(cohort)} finished "
+            f"the law was fitted on {seen} runs and the table now holds {runs} finished "
             f"ones or other metrics: run `mixopt fit {exp.folder}`"
         )
     changed = [key for key, value in exp.inputs().items() if about["inputs"].get(key) != value]
@@ -173,14 +227,19 @@ def _check_fresh(exp: Experiment, cohort: Table, about: Mapping[str, Any]) -> No
 
 
 def _objective_reports(
+    space: Space,
+    everything: Table,
     table: Table,
     objectives: Mapping[str, Objective],
     reference: Array,
     score: LawScore,
     rng: np.random.Generator,
+    report: Report,
 ) -> dict[str, ObjectiveReport]:
     """Noise, learning curve and verdict of each objective under the chosen law."""
-    sizes, predicted = learning_predictions(make_law(score.name), table, score.folds, rng)
+    sizes, predicted = learning_predictions(
+        make_law(score.name), table, score.folds, rng, score.predicted, report=report
+    )
     reports = {}
     for name, objective in objectives.items():
         values = objective_values(objective, table.losses, reference)
@@ -188,10 +247,14 @@ def _objective_reports(
         noise = anchor_noise(table, values[:, None])
         sigma = None if noise is None else float(noise.sigma_int[0])
         curve = learning_curve(sizes, (guessed - values) ** 2, score.folds, (sigma or 0.0) ** 2)
-        evidence = fit_evidence(table, objective, reference, score, curve, rng)
+        told = objective_values(objective, everything.losses, reference)
+        moves = measured_moves(everything, told, rng, score.objectives[name].rmse)
+        evidence = fit_evidence(space, table, objective, reference, score, curve, moves, rng)
         interval = None if noise is None else noise.interval_int[0]
         reports[name] = ObjectiveReport(
             evidence=evidence,
+            moves=moves,
+            searched=score.searched[name],
             curve=curve,
             verdict=judge_fit(evidence),
             quality=score.objectives[name],
@@ -201,7 +264,29 @@ def _objective_reports(
     return reports
 
 
-def _notes(exp: Experiment, table: Table) -> tuple[str, ...]:
+def _asked(table: Table, taught: Table) -> tuple[str, ...]:
+    """At which scale a law over scale answers."""
+    if taught is table:
+        return ()
+    return ("predictions and proposals are of the larger scale that was run, not of this cohort",)
+
+
+def _gaps(space: Space, table: Table) -> tuple[str, ...]:
+    """What the runs could not show, in words."""
+    names = [name for _ in space.phases for name in space.names]
+    gaps = unexplored(table.weights, len(space.phases))
+
+    def listed(columns: Sequence[int]) -> str:
+        return ", ".join(dict.fromkeys(names[column] for column in columns))
+
+    unknown = "so no law knows what it does"
+    notes = [f"{listed(tie)}: always moved together, so not told apart" for tie in gaps.together]
+    notes += [f"{listed(gaps.never)}: in no run, {unknown}"] if gaps.never else []
+    notes += [f"{listed(gaps.fixed)}: the same in every run, {unknown}"] if gaps.fixed else []
+    return tuple(notes)
+
+
+def _marks(exp: Experiment, table: Table) -> tuple[str, ...]:
     """What the marks of the runs mean for a reader of the law."""
     marks = {mark for run in exp.runs() if run.id in table.ids for mark in run.marks}
     domains: dict[str, list[str]] = {}
@@ -219,10 +304,12 @@ _MARKS = {
 }
 
 
-def _table_digest(table: Table) -> str:
-    """Names the runs and metrics that a law was fitted on, whatever their order."""
-    losses = [[None if np.isnan(x) else float(x) for x in row] for row in table.losses]
-    return digest({"metrics": list(table.metrics), "runs": dict(zip(table.ids, losses))})
+def _table_digest(everything: Table, taught: Table) -> str:
+    """Names the runs and metrics that taught a law, as they were measured, whatever their order."""
+    rows = np.isin(everything.ids, taught.ids)
+    losses = [[None if np.isnan(x) else float(x) for x in row] for row in everything.losses[rows]]
+    runs = dict(zip(everything.select(rows).ids, losses))
+    return digest({"metrics": list(everything.metrics), "runs": runs})
 
 
 def _score_json(score: LawScore, metrics: Sequence[str]) -> dict[str, Any]:
@@ -242,6 +329,9 @@ def _objective_json(one: ObjectiveReport) -> dict[str, Any]:
         "signal_to_noise": one.evidence.spread / one.evidence.noise if one.evidence.noise else None,
         "ceiling": one.ceiling,
         **_finite(asdict(one.quality)),
+        "searched": _finite(asdict(one.searched)),
+        "rank_moves": one.moves.to_json(),
+        "repetition_missed": list(one.evidence.repetition_missed),
         "more": None if one.evidence.more is None else one.evidence.more._asdict(),
     }
 

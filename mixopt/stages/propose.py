@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import mixopt
+from mixopt.agreement import MemberOptimum, member_optima
 from mixopt.baselines import Baseline, baselines, named
 from mixopt.errors import ConfigError, DataError, StaleError, nearest
 from mixopt.evidence import proposal_evidence
@@ -17,10 +18,15 @@ from mixopt.files import digest, read_json, write_json
 from mixopt.laws.base import Law
 from mixopt.objective import Objective
 from mixopt.problem import Problem
+from mixopt.progress import Report, silent
+from mixopt.proposers import make_proposer
 from mixopt.proposers import propose as candidates_of
 from mixopt.proposers.rank import Ranking, rank
+from mixopt.runs import VERIFY
 from mixopt.stages.fit import Fitted, fitted
-from mixopt.verdict import Verdict, judge_proposal
+from mixopt.stages.sample import next_round, planned_run
+from mixopt.verdict import VERIFIED, Verdict, judge_proposal
+from mixopt.verification import verification_picks
 
 if TYPE_CHECKING:
     from mixopt.experiment import Experiment
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 DRAWS = 2000
+_UNVOUCHED = {"outside_region", "laws_disagree"}
+"""Reasons for which picks are planned: more runs of the old kind would not settle them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,10 @@ class ObjectiveProposal:
 
     verdict: Verdict
     ranking: Ranking
+    optima: tuple[MemberOptimum, ...]
+    """What the members of the law would propose, each by itself; none for a law without members."""
+    verify: tuple[str, ...] = ()
+    """Names of the runs planned because the law cannot vouch for its pick."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +66,24 @@ class ProposalReport:
             "law": self.law,
             "method": self.method,
             "objectives": {
-                name: {"verdict": one.verdict.to_json(), **one.ranking.to_json()}
+                name: {
+                    "verdict": one.verdict.to_json(),
+                    **one.ranking.to_json(),
+                    "optima": [_optimum_json(optimum) for optimum in one.optima],
+                    "verify": list(one.verify),
+                }
                 for name, one in self.objectives.items()
             },
         }
 
 
 def propose(
-    exp: Experiment, count: int, method: str, objective: str | None, seed: int
+    exp: Experiment,
+    count: int,
+    method: str,
+    objective: str | None,
+    seed: int,
+    report: Report = silent,
 ) -> ProposalReport:
     """Propose `count` mixtures for every objective, or one, and write `proposal.json`.
 
@@ -73,19 +95,19 @@ def propose(
         raise ConfigError(f"space.toml has no objective {objective!r}, {hint}")
     wanted = state.objectives if objective is None else {objective: state.objectives[objective]}
     done = {
-        name: _propose_one(exp, state, goal, count, method, np.random.default_rng(seed))
+        name: _propose_one(exp, state, goal, count, method, np.random.default_rng(seed), report)
         for name, goal in wanted.items()
     }
-    report = ProposalReport(state.about["law"], method, done)
+    made = ProposalReport(state.about["law"], method, done)
     write_json(
         exp.folder / "proposal.json",
         {
             "mixopt": mixopt.__version__,
             "inputs": {**exp.inputs(), "law": _law_digest(state.about)},
-            **report.to_json(),
+            **made.to_json(),
         },
     )
-    return report
+    return made
 
 
 def read_proposal(exp: Experiment) -> dict[str, Any]:
@@ -111,6 +133,7 @@ def _propose_one(
     count: int,
     method: str,
     rng: np.random.Generator,
+    report: Report,
 ) -> ObjectiveProposal:
     """Candidates, their ranking among the baselines, and what may be claimed."""
     rivals = baselines(exp.space, exp.user_baselines(), objective.domains, objective.shares)
@@ -119,10 +142,14 @@ def _propose_one(
     rows = candidates_of(method, problem, count, rng)
     named = {f"proposal-{i}": row for i, row in enumerate(rows, start=1)}
 
+    quick = make_proposer(method).quick()
+
     def pick_of(law: Law) -> Array:
-        return candidates_of(method, replace(problem, law=law), 1, np.random.default_rng(0))[0]
+        return quick.propose(replace(problem, law=law), 1, np.random.default_rng(0))[0]
 
     ranking = rank(problem, named, rivals, DRAWS, rng)
+    best = ranking.best_baseline
+    optima = member_optima(state.law, goal, state.reference, (best, rivals[best].row), pick_of, rng)
     evidence = proposal_evidence(
         state.law,
         state.table,
@@ -132,10 +159,46 @@ def _propose_one(
         ranking.pick.row,
         {name: item.row for name, item in rivals.items()},
         pick_of,
+        optima,
         state.curves[objective.name],
         rng,
+        report,
     )
-    return ObjectiveProposal(judge_proposal(evidence), ranking)
+    verdict = judge_proposal(evidence)
+    verify = _planned(exp, problem, rng) if set(verdict.reasons) & _UNVOUCHED else ()
+    return ObjectiveProposal(verdict, ranking, tuple(optima), verify)
+
+
+def _planned(exp: Experiment, problem: Problem, rng: np.random.Generator) -> tuple[str, ...]:
+    """Plan the picks that would settle what the law cannot; names of their runs.
+
+    Asked again of the same law, the same runs: nothing is planned twice. Without a proxy nothing
+    can be planned.
+    """
+    if not exp.has_proxy:
+        return ()
+    rows = verification_picks(problem, VERIFIED, rng)
+    known = exp.runs()
+    ids = {run.id for run in known}
+    seed, round_ = exp.proxy_file.seeds[0], next_round(known)  # one block: they are compared
+    runs = [
+        planned_run(
+            exp,
+            row,
+            seed=seed,
+            proxy=exp.proxy_file.identity(),
+            name=f"verify-{round_}-{i + 1}",
+            origin=VERIFY,
+            seed_block=0,
+            round_=round_,
+        )
+        for i, row in enumerate(rows)
+    ]
+    new = [run for run in runs if run.id not in ids]
+    if new:
+        exp.append(new)
+    names = {run.id: run.name for run in [*known, *new]}
+    return tuple(names[run.id] for run in runs)
 
 
 def _floored(
@@ -147,6 +210,10 @@ def _floored(
         return objective
     row = named(rivals, spec.against).row
     return objective.floored(state.law.predict(row[None])[0], spec.percent)
+
+
+def _optimum_json(optimum: MemberOptimum) -> dict[str, Any]:
+    return {**asdict(optimum), "row": optimum.row.tolist()}
 
 
 def _law_digest(about: Mapping[str, Any]) -> str:

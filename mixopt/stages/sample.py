@@ -78,7 +78,7 @@ def sample(exp: Experiment, count: int, design: str, seed: int) -> SamplePlan:
         np.concatenate([points, extra_rows]), exp.space.reference, exp.proxy_file.seeds, rng
     )
     known = {run.id: run for run in exp.runs()}
-    round_ = _next_round(list(known.values()))
+    round_ = next_round(list(known.values()))
     labels = [name for name in rivals if name != "natural"]
     runs = [_run(exp, item, count, design, labels, round_) for item in planned]
     new = [run for run in runs if run.id not in known]
@@ -148,7 +148,7 @@ def planned_run(
     )
 
 
-def _next_round(known: list[Run]) -> int:
+def next_round(known: list[Run]) -> int:
     """Rounds count from 0; runs of `confirm` stand outside them."""
     rounds = [run.round for run in known if run.origin != CONFIRM]
     return max(rounds, default=-1) + 1

@@ -72,6 +72,6 @@ def _next_step(exp: Experiment, counts: dict[str, dict[str, int]], results: dict
         ("proposal.json", "propose"),
         ("confirmation.json", "confirm"),
     ):
-        if not results[name] and (command != "confirm" or (folder / "proxy.toml").exists()):
+        if not results[name] and (command != "confirm" or exp.has_proxy):
             return f"next: mixopt {command} {folder}"
     return f"next: mixopt export {folder} --to json -o mixture.json"
