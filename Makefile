@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow consumers clean
 
 demo: .venv/installed
 	$(PY) examples/demo.py demo
@@ -18,10 +18,20 @@ check: .venv/installed
 slow: .venv/installed
 	$(PY) -m pytest -n 2 -m slow tests
 
+# What other projects write files with, beside the environment: `make slow` then reads such files.
+consumers: .consumers/fetched
+
+.consumers/fetched: .venv/installed
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/megatron megatron-core==0.16.1
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/datatrove datatrove==0.10.1 humanize loguru
+	touch $@
+
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(PY) || python3 -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[proxies,dev]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[proxies,data,dev]"
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info demo
+	rm -rf .venv .consumers build dist *.egg-info demo

@@ -14,7 +14,7 @@ from mixopt.errors import ConfigError, nearest
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_.:-]+$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -28,8 +28,19 @@ class DomainSpec(Table):
     """`[domain.NAME]`: one pool of text."""
 
     path: str | None = None
+    """A folder or a file, seen from the folder of `space.toml`."""
+    format: str | None = None
+    """How its documents lie in files; default: by their endings."""
+    column: str | None = None
+    """Of tables, the column that holds the text; default: that of [data]."""
+    where: dict[str, str] = {}
+    """Of tables, the rows of this domain: columns and the values that they have."""
+    dtype: str | None = None
+    """Of tokens without a header, such as "uint16"; default: that of [data]."""
     tokens: Positive | None = None
     """Unique tokens of the full pool in the target's tokenizer; default: the manifest's count."""
+    bytes_per_token: Positive | None = None
+    """Bytes of text that a token of the target's tokenizer stands for; default: the manifest's."""
     group: str | None = None
     min: Share | None = None
     """Smallest share; None: the default floor of the space."""
@@ -100,8 +111,19 @@ class DataSpec(Table):
     """`[data]`: how text becomes tokens (read by `prepare`)."""
 
     tokenizer: str = "bpe"
-    """`bpe` (trained here), `bytes`, or the path of a `tokenizer.json`."""
+    """`bpe` (trained here), `bytes`, the path of a `tokenizer.json`, or `none`: foreign tokens."""
     vocabulary: Count = 4096
+    """Tokens of the BPE that is trained, or of the foreign ones."""
+    eos: Annotated[int, Field(ge=0)] | None = None
+    """The token that ends a document: of foreign tokens, and where its name is not a known one."""
+    column: str = "text"
+    """Of tables, the column that holds the text."""
+    dtype: str | None = None
+    """Of tokens without a header."""
+    near_duplicates: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Leave out training text this similar to held-out text; default: only equal documents."""
+    target_tokenizer: str | None = None
+    """The path of the target's `tokenizer.json`; default: the target has the proxies' tokenizer."""
     pool_tokens: Count | None = None
     """Read at most this many tokens a domain, sampled over all its files; default: everything."""
 

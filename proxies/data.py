@@ -93,9 +93,17 @@ class Data:
         """Names the tokens themselves: equal text and settings give it again in any folder."""
         return self.manifest["hash"]
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is told of each domain: bits per byte only where the bytes of tokens are known."""
+        return ("bpb", "loss") if self.manifest["tokenizer"].get("has_text", True) else ("loss",)
+
     @cached_property
     def token_bytes(self) -> NDArray[np.int64]:
-        """UTF-8 bytes of each token (V,), 0 for the end of a document."""
+        """UTF-8 bytes of each token (V,), 0 for the end of a document.
+
+        Of tokens that came without their tokenizer, a nominal number for each.
+        """
         return np.load(self.folder / "token_bytes.npy", allow_pickle=False)
 
     def train(self, name: str) -> NDArray[np.unsignedinteger]:

@@ -4,6 +4,7 @@ A ratio of sums over a domain's windows. The first token of a window and tokens 
 end of a document) are scored neither in nats nor in bytes, so that all runs score the same bytes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Literal
@@ -17,6 +18,7 @@ from proxies.data import EvaluationSet
 from proxies.loss import token_nats
 from proxies.model import Weights, forward
 
+MEASURES = ("bpb", "loss")
 _WINDOWS_AT_ONCE = 8
 _DEAD = 0.1  # of the balanced share: an expert with less is called dead
 
@@ -26,7 +28,9 @@ class Evaluation:
     """What one proxy scored."""
 
     metrics: dict[str, float]
-    """`bpb/NAME` and `loss/NAME` (nats a token), `bpb@test/NAME` on test text; `router/...`."""
+    """`bpb/NAME` and `loss/NAME` (nats a token), `bpb@test/NAME` on test text; `router/...`.
+
+    Only `loss` of tokens that came without their tokenizer."""
     nats: NDArray[np.float64]
     """(W,) summed over the scored tokens of each window."""
     bytes: NDArray[np.int64]
@@ -43,10 +47,12 @@ def evaluate(
     questions: EvaluationSet,
     token_bytes: NDArray[np.integer],
     split: Literal["validation", "test"],
+    measures: Sequence[str] = MEASURES,
 ) -> list[Evaluation | None]:
     """Score P stacked proxies on one split; None for a proxy that gives no numbers.
 
-    token_bytes (V,): UTF-8 bytes of each token, 0 for those that are no text.
+    token_bytes (V,): UTF-8 bytes of each token, 0 for those that are no text. `measures` are those
+    that are told (`Data.measures`).
     """
     nats, counts = _score(weights, config, questions.tokens, token_bytes)
     targets = questions.tokens[:, 1:]
@@ -57,7 +63,8 @@ def evaluate(
         if not np.isfinite(own).all():
             found.append(None)
             continue
-        metrics = by_domain(own, length, scored, questions, split)
+        told = by_domain(own, length, scored, questions, split)
+        metrics = {name: told[name] for name in told if name.startswith(tuple(measures))}
         if split == "validation":
             metrics |= router_health(own_counts)
         found.append(Evaluation(metrics, own, length, questions.domain, questions.document))

@@ -1,11 +1,11 @@
-"""Whether proxies have learned more than word frequencies: bits per byte against the unigram level.
+"""Whether proxies have learned more than word frequencies: their scores against the unigram level.
 
 The unigram level of a mixture is what always guessing by the token frequencies of its training text
 scores. A proxy that is not below it knows those frequencies only, and mixtures then differ by
 nothing else, so that a law fitted to them says nothing about language models.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import log
 from typing import Any
@@ -13,21 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.runs import Run
+from mixopt.runs import Run, Schedule
 from proxies.data import Data
 from proxies.study import Study
 
 Array = NDArray[np.float64]
 
+_UNITS = {"bpb": "bits per byte", "loss": "nats a token"}
+
 
 @dataclass(frozen=True)
 class Plateau:
-    """Mean bits per byte over the evaluation domains, of proxies and of their word frequencies."""
+    """Mean score over the evaluation domains, of proxies and of their word frequencies."""
 
+    measure: str
+    """`bpb`, or `loss` for tokens that came without their tokenizer."""
     runs: int
     below: int
-    """Runs whose bits per byte lie below the unigram level of their own mixture."""
-    bpb: float
+    """Runs that score below the unigram level of their own mixture."""
+    reached: float
     """Median over the runs."""
     unigram: float
     """Median over the runs."""
@@ -36,7 +40,8 @@ class Plateau:
         """The finding for people."""
         return (
             f"{self.below} of {self.runs} proxies know more than word frequencies: "
-            f"median {self.bpb:.2f} bits per byte, word frequencies alone {self.unigram:.2f}"
+            f"median {self.reached:.2f} {_UNITS[self.measure]}, word frequencies alone "
+            f"{self.unigram:.2f}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -51,15 +56,18 @@ def plateau(study: Study) -> Plateau | None:
     if not runs:
         return None
     context = max(study.config(run.proxy).sizes.context for run in runs)
-    shares = np.array([_shares(run, data.names) for run in runs])
-    levels = unigram_bpb(data, data.names, shares, context, study.windows).mean(axis=1)
+    shares = np.array([_shares(study.schedule(run), data.names) for run in runs])
+    measure = data.measures[0]
+    unigram = unigram_bpb if measure == "bpb" else unigram_loss
+    levels = unigram(data, data.names, shares, context, study.windows).mean(axis=1)
     reached = np.array(
-        [[run.metrics[f"bpb/{name}"] for name in data.evaluation_names] for run in runs]
+        [[run.metrics[f"{measure}/{name}"] for name in data.evaluation_names] for run in runs]
     ).mean(axis=1)
     return Plateau(
+        measure=measure,
         runs=len(runs),
         below=int((reached < levels).sum()),
-        bpb=float(np.median(reached)),
+        reached=float(np.median(reached)),
         unigram=float(np.median(levels)),
     )
 
@@ -72,29 +80,41 @@ def unigram_bpb(
     shares (n, d) of the domains `names`; frequencies are of their training text, one added to every
     count. Validation text, in the windows that proxies are scored on.
     """
+    nats, asked = _unigram_nats(data, names, shares, context, windows)
+    return nats / (log(2.0) * (asked @ data.token_bytes))
+
+
+def unigram_loss(
+    data: Data, names: Sequence[str], shares: Array, context: int, windows: int
+) -> Array:
+    """The same in nats a token."""
+    nats, asked = _unigram_nats(data, names, shares, context, windows)
+    return nats / asked.sum(axis=1)
+
+
+def _unigram_nats(
+    data: Data, names: Sequence[str], shares: Array, context: int, windows: int
+) -> tuple[Array, NDArray[np.int64]]:
+    """Nats (n, D) of all scored tokens, and how often each token is one of them (D, V)."""
     counts = np.array([np.bincount(data.train(name), minlength=data.vocabulary) for name in names])
     frequencies = shares @ ((counts + 1.0) / (counts + 1.0).sum(axis=1, keepdims=True))
     questions = data.evaluation("validation", context, windows)
     targets = questions.tokens[:, 1:]
-    found = []
-    for domain in range(len(questions.names)):
-        asked = np.bincount(
-            targets[questions.domain == domain].ravel(), minlength=data.vocabulary
-        ) * (data.token_bytes > 0)
-        nats = -np.log(frequencies) @ asked
-        found.append(nats / (log(2.0) * float(asked @ data.token_bytes)))
-    return np.stack(found, axis=1)
+    asked = np.array(
+        [
+            np.bincount(targets[questions.domain == domain].ravel(), minlength=data.vocabulary)
+            for domain in range(len(questions.names))
+        ]
+    ) * (data.token_bytes > 0)
+    return -np.log(frequencies) @ asked.T, asked
 
 
 def _is_scored(run: Run, data: Data) -> bool:
-    scored = {f"bpb/{name}" for name in data.evaluation_names} <= set(run.metrics)
+    wanted = {f"{data.measures[0]}/{name}" for name in data.evaluation_names}
+    scored = wanted <= set(run.metrics)
     return scored and run.data == data.hash and run.schedule is not None
 
 
-def _shares(run: Run, names: Sequence[str]) -> list[float]:
-    """Mean shares of a run."""
-    assert run.schedule is not None
-    mean: Mapping[str, float] = {
-        name: sum(part * mixture.get(name, 0.0) for part, mixture in run.schedule) for name in names
-    }
-    return [mean[name] for name in names]
+def _shares(schedule: Schedule, names: Sequence[str]) -> list[float]:
+    """Mean shares over the phases."""
+    return [sum(part * mixture.get(name, 0.0) for part, mixture in schedule) for name in names]

@@ -1,54 +1,43 @@
-"""Text to training data: one tokenizer, token files by domain and split, documents, a manifest.
+"""Text, or tokens, to training data: token files by domain and split, documents, a manifest.
 
-The passes: name the input (file hashes), scan it (document hashes, so that copies go and the split
-is by content), train the tokenizer on training text only, encode. All is built beside the folder
-and swapped in when the manifest, written last, is there: what exists is complete.
+The passes: list the files, scan them (a hash of every document, so that copies go and the split is
+by content), train the tokenizer on training text only, encode. What is done lies beside the folder,
+in FOLDER.partial, until all is, so that an interrupted command goes on; then the folder is swapped
+in as a whole, its manifest written last: what exists is complete.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import Executor
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from re import fullmatch
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mixopt.errors import ConfigError, DataError
-from mixopt.files import (
-    digest,
-    file_digest,
-    file_name,
-    read_json,
-    unwritable,
-    write_atomic,
-    write_json,
-)
-from proxies.data import MANIFEST, SCHEMA, Data
-from proxies.encoding import Encoder, encode_domain, processes
-from proxies.manifest import describe, describe_domain
-from proxies.plan import (
-    Meter,
-    Plan,
+from mixopt.files import digest, file_digest, read_json, unwritable, write_json
+from proxies.build import build
+from proxies.config import resolve
+from proxies.data import MANIFEST, SCHEMA, Data, count_windows
+from proxies.formats import FORMATS
+from proxies.formats.columns import Columns
+from proxies.jobs import cores
+from proxies.listing import Listing, check_apart, list_files
+from proxies.parts import Reader
+from proxies.plan import make_plans
+from proxies.sources import (
     PrepareSettings,
     Progress,
     Source,
-    make_plans,
-    sample_texts,
-    take_pool,
+    check_names,
+    settings_of,
+    sources_of,
 )
-from proxies.reading import Listing, list_files
-from proxies.tokenizer import train_bpe, vocabulary
+from proxies.tokenizer import Scheme, vocabulary
+from proxies.work import Workshop
 
 if TYPE_CHECKING:
     from mixopt.experiment import Experiment
-
-MOST_WORKERS = 16
-"""Beyond about this many, one process cannot read fast enough for all."""
 
 
 def prepare(
@@ -61,36 +50,32 @@ def prepare(
 ) -> dict[str, Any]:
     """Prepare the domains into the folder `out` and return its manifest.
 
-    With equal text and settings nothing is done (stage `unchanged`); with others the folder is
-    rebuilt and replaced as a whole. With several workers, a script that calls this needs the usual
-    `if __name__ == "__main__":`.
+    With equal files and settings nothing is done (stage `unchanged`); with others the folder is
+    rebuilt and replaced as a whole. After an interruption the same call goes on where it was. With
+    several workers, a script that calls this needs the usual `if __name__ == "__main__":`.
 
-    Raises DataError for what is wrong with the text, with its file and place, and when the disk
-    is full; `out` is then as it was.
+    Raises DataError for what is wrong with the data, with its file and place, and when the disk
+    is full, and ConfigError for formats or tokens that must be told; `out` is then as it was.
     """
     report = progress or _silent
-    _check_sources(sources)
-    listings = [list_files(source.path) for source in sources]
-    hashes = _file_hashes(sources, listings, report)
-    inputs = _inputs(sources, hashes, settings)
+    check_names(sources)
+    scheme = _given_scheme(settings)
+    readers = {source.name: _reader(source, scheme) for source in sources}
+    listings = [list_files(source, readers[source.name].format) for source in sources]
+    check_apart(sources, listings)
+    _check_tokens(sources, listings, settings)
+    inputs = _inputs(sources, listings, settings)
     if _is_current(out, inputs):
         report("unchanged", 1, 1)
         return read_json(out / MANIFEST)
     _check_replaceable(out)
-    plans = make_plans(sources, listings, settings, report)
+    partial = out.with_name(out.name + ".partial")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True
-        ) as beside:
-            folder = Path(beside, "new")
-            manifest = _build(plans, folder, settings, workers, report)
-            for source, files in zip(sources, hashes):
-                write_json(folder / file_name(source.name) / "files.json", files)
-            write_json(folder / MANIFEST, {**manifest, "inputs": inputs})
-            if out.exists():
-                out.rename(Path(beside, "old"))
-            folder.rename(out)
+        with Workshop(partial, workers, report) as workshop:
+            plans = make_plans(sources, listings, readers, settings, workshop)
+            manifest = build(plans, scheme, settings, workshop, partial / "new")
+            write_json(partial / "new" / MANIFEST, {**manifest, "inputs": inputs})
+        _swap(partial, out)
     except OSError as error:
         raise unwritable(out, error) from error
     return read_json(out / MANIFEST)
@@ -99,69 +84,89 @@ def prepare(
 def prepare_experiment(experiment: Experiment, progress: Progress | None = None) -> dict[str, Any]:
     """Prepare the domains of `space.toml` into `data/`, by `[data]` of `proxy.toml`.
 
-    Paths are relative to the experiment's folder. Raises ConfigError for a domain without one.
+    Paths are relative to the experiment's folder. Raises ConfigError for a domain without one, and
+    DataError for one that has less text than a proxy reads at once.
     """
-    folder, chosen = experiment.folder, experiment.proxy_file.data
-    sources = []
-    for name, domain in experiment.space_file.domain.items():
-        if domain.path is None:
-            raise ConfigError(
-                f"{folder / 'space.toml'}: domain {name!r} has no `path`: say where its text lies"
-            )
-        place = Path(os.path.normpath(folder / domain.path))
-        sources.append(Source(name, place, domain.train))
-    own = chosen.tokenizer in ("bpe", "bytes")
-    settings = PrepareSettings(
-        tokenizer=chosen.tokenizer if own else str(folder / chosen.tokenizer),
-        vocabulary=chosen.vocabulary,
-        pool_tokens=chosen.pool_tokens,
-    )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(cores or 1, MOST_WORKERS)
-    return prepare(sources, folder / "data", settings=settings, workers=workers, progress=progress)
+    sources, settings = sources_of(experiment), settings_of(experiment)
+    data = experiment.folder / "data"
+    manifest = prepare(sources, data, settings=settings, workers=cores(), progress=progress)
+    if experiment.proxy_file.scale is None:  # else proxies are trained elsewhere
+        identity = experiment.proxy_file.identity()
+        config = resolve(identity, manifest["tokenizer"]["vocabulary"])
+        _check_windows(manifest, config.sizes.context)
+    return manifest
 
 
-def _check_sources(sources: Sequence[Source]) -> None:
-    for source in sources:
-        if not fullmatch(r"[a-z0-9_][a-z0-9_.:-]*", source.name):
-            raise DataError(
-                f"{source.name!r} is no name of a domain: expected small letters, digits and _.:-"
-            )
-    names = [file_name(source.name) for source in sources]
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"two domains would be written to {name!r}: rename one of them")
-    if not any(source.train for source in sources):
-        raise DataError("no domain has training text: expected at least one that is not unseen")
+def _given_scheme(settings: PrepareSettings) -> Scheme | None:
+    """The tokens that the settings name; None where a BPE is to be trained.
+
+    Raises ConfigError for foreign tokens of which too little is said, and DataError for a file
+    that is no tokenizer.
+    """
+    if settings.tokenizer == "bpe":
+        return None
+    if settings.tokenizer == "bytes":
+        return Scheme()
+    if settings.tokenizer != "none":
+        scheme = Scheme(Path(settings.tokenizer), settings.eos)
+        _ = scheme.vocabulary  # a wrong file is said before anything is read
+        return scheme
+    if settings.eos is None or settings.eos >= settings.vocabulary:
+        raise ConfigError(
+            'tokenizer = "none" needs the `vocabulary` of the tokens and an `eos` below it in '
+            f"[data] of proxy.toml, got {settings.vocabulary} and {settings.eos}"
+        )
+    return Scheme(None, settings.eos, settings.vocabulary)
 
 
-def _file_hashes(
-    sources: Sequence[Source], listings: Sequence[Listing], report: Progress
-) -> list[dict[str, str]]:
-    """For each domain, the content hash of each file by its path in the domain."""
-    meter = Meter(report, "hash", sum(listing.size for listing in listings))
-    hashes: list[dict[str, str]] = []
+def _reader(source: Source, scheme: Scheme | None) -> Reader:
+    """How a domain is read; a tokenizer that is still to be trained plays no part in that."""
+    columns = Columns(source.column, tuple(source.where.items()))
+    return Reader(columns, source.dtype, scheme or Scheme())
+
+
+def _check_tokens(
+    sources: Sequence[Source], listings: Sequence[Listing], settings: PrepareSettings
+) -> None:
+    """ConfigError where the domains do not have one vocabulary."""
     for source, listing in zip(sources, listings):
-        hashes.append({})
-        for file in listing.files:
-            place = file.name if file == source.path else file.relative_to(source.path).as_posix()
-            try:
-                hashes[-1][place] = file_digest(file)
-            except OSError as error:
-                raise DataError(f"{file} cannot be read: {error.strerror}") from error
-            meter.advance(file.stat().st_size)
-    return hashes
+        holds_tokens = any(FORMATS[file.format].holds == "tokens" for file in listing.files)
+        if holds_tokens and settings.own_tokenizer:
+            raise ConfigError(
+                f"domain {source.name!r} holds tokens: say in [data] of proxy.toml which tokenizer "
+                'they are of (the path of its tokenizer.json), or tokenizer = "none" with their '
+                "`vocabulary` and `eos`"
+            )
+        if not holds_tokens and settings.tokenizer == "none":
+            raise ConfigError(
+                f"domain {source.name!r} holds text, which no tokenizer turns into tokens: with "
+                'tokenizer = "none" every domain holds tokens; else say the path of a '
+                "tokenizer.json in [data] of proxy.toml"
+            )
+    if settings.tokenizer == "none" and settings.target_tokenizer is not None:
+        raise ConfigError(
+            "tokens without their tokenizer have no bytes by which to convert them: leave out "
+            "`target_tokenizer` of [data] in proxy.toml"
+        )
 
 
 def _inputs(
-    sources: Sequence[Source], hashes: Sequence[dict[str, str]], settings: PrepareSettings
+    sources: Sequence[Source], listings: Sequence[Listing], settings: PrepareSettings
 ) -> str:
-    """One hash of everything that the tokens depend on."""
+    """One hash of everything that the tokens and the manifest depend on."""
     chosen = asdict(settings)
-    if settings.tokenizer not in ("bpe", "bytes"):
-        vocabulary(Path(settings.tokenizer))  # a wrong file is said before anything is built
+    if not settings.own_tokenizer and settings.tokenizer != "none":
         chosen["tokenizer"] = file_digest(Path(settings.tokenizer))
-    domains = [[source.name, source.train, files] for source, files in zip(sources, hashes)]
+    if settings.target_tokenizer is not None:
+        vocabulary(Path(settings.target_tokenizer))  # a wrong file is said before anything is read
+        chosen["target_tokenizer"] = file_digest(Path(settings.target_tokenizer))
+    domains = [
+        [
+            {**asdict(source), "path": None},
+            [[listing.place(file.path), file.format, file.stamp] for file in listing.files],
+        ]
+        for source, listing in zip(sources, listings)
+    ]
     return digest({"schema": SCHEMA, "settings": chosen, "domains": domains})
 
 
@@ -182,62 +187,25 @@ def _check_replaceable(out: Path) -> None:
         raise DataError(f"{out} exists and is no prepared corpus: choose another folder")
 
 
-def _build(
-    plans: Sequence[Plan], folder: Path, settings: PrepareSettings, workers: int, report: Progress
-) -> dict[str, Any]:
-    """Write everything but the manifest, and return that."""
-    folder.mkdir()
-    with processes(1 if settings.tokenizer == "bytes" else workers) as executor:
-        path = _write_tokenizer(plans, folder, settings, executor, report)
-        encoder = Encoder(path, vocabulary(path), executor, ahead=2 * workers)
-        pools = [take_pool(plan, path, settings) for plan in plans]
-        meter = Meter(report, "encode", sum(pool.size for pool in pools))
-        domains = {}
-        for plan, pool in zip(plans, pools):
-            place = folder / file_name(plan.source.name)
-            for size in encode_domain(pool.scan, pool.splits, encoder, place):
-                meter.advance(size)
-            domains[plan.source.name] = _describe(plan, pool, place)
-    np.save(folder / "token_bytes.npy", encoder.vocabulary.token_bytes)
-    return describe(domains, encoder, asdict(settings))
+def _swap(partial: Path, out: Path) -> None:
+    """Put what was built in the place of what was there, and leave nothing beside it."""
+    if out.exists():
+        shutil.rmtree(partial / "old", ignore_errors=True)
+        out.rename(partial / "old")
+    (partial / "new").rename(out)
+    shutil.rmtree(partial)
 
 
-def _write_tokenizer(
-    plans: Sequence[Plan],
-    folder: Path,
-    settings: PrepareSettings,
-    executor: Executor | None,
-    report: Progress,
-) -> Path | None:
-    """Train or copy the tokenizer into the folder; None for bytes, which have no file."""
-    if settings.tokenizer == "bytes":
-        return None
-    path = folder / "tokenizer.json"
-    if settings.tokenizer != "bpe":
-        write_atomic(path, Path(settings.tokenizer).read_bytes())
-        return path
-    texts = [text for plan in plans if plan.source.train for text in sample_texts(plan, settings)]
-    meter = Meter(report, "tokenizer", sum(map(len, texts)))
-    size = settings.vocabulary
-    trained = (
-        executor.submit(train_bpe, texts, size).result() if executor else train_bpe(texts, size)
-    )
-    write_atomic(path, trained)
-    meter.advance(meter.total)
-    return path
-
-
-def _describe(plan: Plan, pool: Plan, folder: Path) -> dict[str, Any]:
-    """The entry of one domain in the manifest; `pool` is what was encoded of it."""
-    train = plan.splits.get("train")
-    return {
-        "train": plan.source.train,
-        "path": str(plan.source.path),
-        "files": len(plan.listing.files),
-        "files_empty": plan.listing.empty,
-        "files_skipped": plan.listing.skipped,
-        **describe_domain(pool.scan, pool.splits, train, folder),
-    }
+def _check_windows(manifest: Mapping[str, Any], context: int) -> None:
+    """DataError for a domain with less text in a split than one window of a proxy."""
+    for name, domain in manifest["domains"].items():
+        for split, counts in domain["splits"].items():
+            if not count_windows(counts["tokens"], context):
+                raise DataError(
+                    f"the {split} text of domain {name!r} has {counts['tokens']} tokens, less than "
+                    f"one window of {context + 1}: add text, or shorten `context` in `sizes` of "
+                    "proxy.toml"
+                )
 
 
 def _silent(stage: str, done: int, total: int) -> None:

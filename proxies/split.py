@@ -5,8 +5,6 @@ the back until each has enough. Where that would be only a few documents, the un
 about 4 kB instead, so that a scarce domain keeps some text of every kind for every purpose.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,28 +15,6 @@ MINIMUM_BYTES = 60_000
 """Held-out text that a domain should have for each of validation and test."""
 FEW = 16
 """Documents under which held-out text says more about them than about their domain."""
-PIECE = 4096
-"""Bytes of a piece, or a little more: a piece ends with a line where lines are short."""
-
-
-def pieces(text: str) -> Iterator[str]:
-    """A document in pieces that join to it again.
-
-    >>> [len(piece) for piece in pieces("twelve bytes" * 1000)]
-    [4096, 4096, 3808]
-    """
-    lines: list[str] = []
-    size = 0
-    for line in text.splitlines(keepends=True):
-        for start in range(0, len(line), PIECE):
-            part = line[start : start + PIECE]
-            lines.append(part)
-            size += len(part.encode())
-            if size >= PIECE:
-                yield "".join(lines)
-                lines, size = [], 0
-    if lines:
-        yield "".join(lines)
 
 
 def split(

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from mixopt.config import read_proxy, read_space
 from mixopt.errors import DataError, nearest
+from mixopt.exchange.recount import recount_ratio, recount_schedule
 from mixopt.files import digest
 from mixopt.online.static import Static
-from mixopt.runs import Run, read_runs
+from mixopt.runs import Run, Schedule, read_runs
+from mixopt.tokens import proxy_factors
 from proxies.config import TrainConfig, resolve
 from proxies.data import Data
 from proxies.pools import simulated_pools
@@ -28,7 +30,9 @@ class Study:
 
     folder: Path
     tokens: Mapping[str, float]
-    """Unique tokens of each domain with training text, in the order of `space.toml`."""
+    """Unique tokens (the target's) of each domain with training text, ordered as `space.toml`."""
+    factors: Mapping[str, float]
+    """Tokens of the proxies for one of the target's, by domain: 1 where they share a tokenizer."""
     target_tokens: float | None
     data: Data
     windows: int
@@ -52,7 +56,8 @@ class Study:
             for name, item in spec.domain.items()
             if item.train
         }
-        return cls(folder, tokens, spec.target.tokens, data, proxy.evaluation.windows)
+        factors = proxy_factors(spec.domain, data.manifest)
+        return cls(folder, tokens, factors, spec.target.tokens, data, proxy.evaluation.windows)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,22 +90,36 @@ class Study:
 
     def controller(self, run: Run) -> Static:
         """What sets the run's mixture: its schedule. DataError for a domain that is not here."""
+        return Static(tuple((part, self._row(mix)) for part, mix in self.schedule(run)))
+
+    def schedule(self, run: Run) -> Schedule:
+        """The run's schedule in the proxies' tokens. DataError for a domain that is not here."""
         assert run.schedule is not None
-        return Static(tuple((part, self._shares(run, mix)) for part, mix in run.schedule))
-
-    def pools(self, run: Run) -> dict[str, int] | None:
-        """Unique tokens of each domain that the run may read; None for all of them."""
-        if self.target_tokens is None or not run.proxy.get("simulated_epochs", False):
-            return None
-        return simulated_pools(self.tokens, float(run.proxy["tokens"]), self.target_tokens)
-
-    def _shares(self, run: Run, mixture: Mapping[str, float]) -> NDArray[np.float64]:
-        for name in mixture:
+        for name in (name for _, mixture in run.schedule for name in mixture):
             if name not in self.tokens:
                 raise DataError(
                     f"run {run.name or run.id} mixes in {name!r}, which has no training text here, "
                     f"{nearest(name, self.names)}"
                 )
+        if self._same_tokens:
+            return run.schedule
+        return recount_schedule(run.schedule, self.factors, dict.fromkeys(self.factors, 1.0))
+
+    def pools(self, run: Run) -> dict[str, int] | None:
+        """Unique tokens (the proxies') of each domain that the run may read; None for all."""
+        if self.target_tokens is None or not run.proxy.get("simulated_epochs", False):
+            return None
+        tokens, target = self.tokens, self.target_tokens
+        if not self._same_tokens and run.schedule is not None:
+            tokens = {name: count * self.factors[name] for name, count in tokens.items()}
+            target *= recount_ratio(run.schedule, self.factors, dict.fromkeys(self.factors, 1.0))
+        return simulated_pools(tokens, float(run.proxy["tokens"]), target)
+
+    @property
+    def _same_tokens(self) -> bool:
+        return all(self.factors[name] == 1.0 for name in self.names)
+
+    def _row(self, mixture: Mapping[str, float]) -> NDArray[np.float64]:
         shares = np.array([mixture.get(name, 0.0) for name in self.names], dtype=np.float64)
         return shares / shares.sum()
 

@@ -128,8 +128,9 @@ class Trainer:
     ) -> list[Evaluation | None]:
         """Score the averaged weights on `windows` windows a domain; None for a diverged member."""
         questions = self._data.evaluation(split, self.config.sizes.context, windows)
+        data = self._data
         found = evaluate(
-            self._optimiser.average, self.config, questions, self._data.token_bytes, split
+            self._optimiser.average, self.config, questions, data.token_bytes, split, data.measures
         )
         return [one if alive else None for one, alive in zip(found, self.alive, strict=True)]
 

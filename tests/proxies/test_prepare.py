@@ -171,11 +171,11 @@ def test_a_second_run_does_nothing_and_a_changed_file_rebuilds(tmp_path):
 
     out = tmp_path / "data"
     first = prepare(sources, out, settings=BYTES, progress=report)
-    assert set(stages) == {"hash", "scan", "encode"}
+    assert set(stages) == {"scan", "pieces", "encode"}
     written = {file: file.stat().st_mtime_ns for file in out.rglob("*")}
     stages.clear()
     assert prepare(sources, out, settings=BYTES, workers=3, progress=report) == first
-    assert set(stages) == {"hash", "unchanged"}
+    assert set(stages) == {"unchanged"}
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*")} == written
 
     write(tmp_path / "a", words(9, 101))
@@ -222,7 +222,12 @@ def test_the_manifest_counts_what_was_written(tmp_path):
     assert part["bytes_per_token"] == pytest.approx(71 / 72)
     assert manifest["warnings"][0].startswith("a has 1 kB of validation text, less than 60 kB")
     files = json.loads((tmp_path / "data" / "a" / "files.json").read_text())
-    assert files == {"text.jsonl": file_digest(tmp_path / "a" / "text.jsonl")}
+    size = (tmp_path / "a" / "text.jsonl").stat().st_size
+    assert files["text.jsonl"] == {
+        "bytes": size,
+        "pieces": 100,
+        "hash": files["text.jsonl"]["hash"],
+    }
 
 
 def test_a_pool_is_about_as_large_as_asked_and_the_whole_is_estimated(tmp_path):
@@ -296,9 +301,10 @@ def test_a_domain_of_which_nothing_is_left_is_an_error(tmp_path):
     blank = write(tmp_path / "blank", ["  \n", ""])
     with pytest.raises(DataError, match=r"domain 'blank' is empty: .*blank holds only white space"):
         prepare([Source("blank", blank)], tmp_path / "data", settings=BYTES)
-    path = write(tmp_path / "a", words(16, 50))
+    paths = [write(tmp_path / name, words(16, 50)) for name in ("a", "again")]
+    sources = [Source(path.name, path) for path in paths]
     with pytest.raises(DataError, match="domain 'again' is empty"):
-        prepare([Source("a", path), Source("again", path)], tmp_path / "data", settings=BYTES)
+        prepare(sources, tmp_path / "data", settings=BYTES)
     tiny = write(tmp_path / "tiny", ["one", "two"])
     with pytest.raises(DataError, match="domain 'tiny' has only 6 bytes of text"):
         prepare([Source("tiny", tiny)], tmp_path / "data", settings=BYTES)
@@ -321,7 +327,7 @@ def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path):
     assert (tmp_path / "a" / "text.jsonl").exists()
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
+def test_a_full_disk_is_one_sentence_and_leaves_what_can_be_gone_on_with(tmp_path):
     write(tmp_path / "a", words(19, 2000))
     script = """
 import resource, sys
@@ -329,7 +335,7 @@ from pathlib import Path
 from mixopt.errors import ConfigError, DataError
 from mixopt.experiment import Experiment
 from proxies.prepare import PrepareSettings, Source, prepare
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     prepare([Source("a", Path("a"))], Path("data"), settings=PrepareSettings(tokenizer="bytes"))
 except DataError as error:
@@ -346,4 +352,6 @@ except DataError as error:
     )
     assert "could not be written (File too large)" in done.stdout
     assert done.stdout.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "data.partial"}
+    prepare([Source("a", tmp_path / "a")], tmp_path / "data", settings=BYTES)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "data"}

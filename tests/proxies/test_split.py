@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixopt.errors import DataError
-from proxies.split import MINIMUM_BYTES, PIECE, pieces, sample, split
+from proxies.split import MINIMUM_BYTES, sample, split
+from proxies.units import PIECE, pieces
 
 
 @settings(max_examples=100, deadline=None)
