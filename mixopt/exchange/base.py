@@ -11,13 +11,13 @@ Schedule = tuple[tuple[float, Mapping[str, float]], ...]
 
 TOLERANCE = 1e-6
 
+TARGET_TOKENS = "tokens of the target's tokenizer"
+TRAINER_TOKENS = "tokens of the trainer's tokenizer"
+
 
 @dataclass(frozen=True)
 class Decision:
-    """A mixture or schedule that was chosen, with what a reader must know to use it.
-
-    Shares are in tokens of the target's tokenizer.
-    """
+    """A mixture or schedule that was chosen, with what a reader must know to use it."""
 
     name: str
     schedule: Schedule
@@ -28,6 +28,8 @@ class Decision:
     """Largest share of each domain."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the inputs by name."""
+    unit: str = TARGET_TOKENS
+    """What shares and token counts are in."""
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mixopt.errors import DataError
-from mixopt.exchange.base import Decision, Format, Schedule
+from mixopt.exchange.base import TARGET_TOKENS, TRAINER_TOKENS, Decision, Format, Schedule
 
-_UNIT = "tokens of the target's tokenizer"
+_UNITS = (TARGET_TOKENS, TRAINER_TOKENS)
 _SCHEMA = 1
 
 
@@ -21,7 +21,7 @@ class Json(Format):
         document = {
             "schema": _SCHEMA,
             "name": decision.name,
-            "unit": _UNIT,
+            "unit": decision.unit,
             "phases": phases,
             "target_tokens": decision.target_tokens,
             "epochs": dict(decision.epochs),
@@ -34,8 +34,8 @@ class Json(Format):
         """The phases of a document. Raises DataError where it is none of ours."""
         try:
             document: dict[str, Any] = json.loads(text)
-            if document["unit"] != _UNIT:
-                raise DataError(f"expected shares in {_UNIT}, got {document['unit']!r}")
+            if document["unit"] not in _UNITS:
+                raise DataError(f"expected shares in {TARGET_TOKENS}, got {document['unit']!r}")
             phases = [(float(part["fraction"]), part["shares"]) for part in document["phases"]]
             return tuple((part, {k: float(v) for k, v in mix.items()}) for part, mix in phases)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

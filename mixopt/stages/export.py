@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixopt.errors import ConfigError, nearest
+from mixopt.corpus import corpus_from_csv
+from mixopt.errors import ConfigError, DataError, nearest
 from mixopt.exchange import make_format
-from mixopt.exchange.base import Decision
+from mixopt.exchange.base import Decision, Schedule
 from mixopt.exchange.base import export as checked_text
 from mixopt.exchange.planned import write_planned
+from mixopt.exchange.recount import recount, recount_schedule
 from mixopt.files import file_digest, write_atomic
 from mixopt.stages.propose import read_proposal
+from mixopt.tokens import Bytes, target_bytes
 
 if TYPE_CHECKING:
     from mixopt.experiment import Experiment
@@ -29,6 +33,8 @@ class Exported:
     objective: str
     mixture: str
     shares: Mapping[str, float]
+    """As written: in tokens of the target's tokenizer, or of the trainer's."""
+    unit: str
     verdict: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
@@ -38,17 +44,25 @@ class Exported:
             "objective": self.objective,
             "mixture": self.mixture,
             "shares": dict(self.shares),
+            "unit": self.unit,
             "verdict": dict(self.verdict),
         }
 
 
 def export_mixture(
-    exp: Experiment, to: str, path: Path, objective: str | None, mixture: str | None
+    exp: Experiment,
+    to: str,
+    path: Path,
+    objective: str | None,
+    mixture: str | None,
+    trainer_bytes: Bytes | None = None,
 ) -> Exported:
     """Write one mixture of the proposal in the format called `to`.
 
-    `objective` defaults to the first of space.toml, `mixture` to its first proposal. Raises
-    StaleError when the proposal is behind the law, or the law behind the table.
+    `objective` defaults to the first of space.toml, `mixture` to its first proposal. With
+    `trainer_bytes`, the bytes a token of a trainer that counts in other tokens than the target's,
+    shares are written in its tokens. Raises StaleError when the proposal is behind the law, or the
+    law behind the table, and DataError where bytes a token are needed and unknown.
     """
     document = read_proposal(exp)
     goal = _chosen("objective", objective, list(document["objectives"]))
@@ -57,17 +71,49 @@ def export_mixture(
     proposals = [name for name, entry in entries.items() if entry["role"] == "proposal"]
     name = _chosen("mixture", mixture, list(entries), proposals[0])
     entry = entries[name]
-    text = checked_text(_decision(exp, f"{goal}:{name}", entry), make_format(to))
-    write_atomic(path, text)
+    decision = _decision(exp, f"{goal}:{name}", entry)
+    if trainer_bytes is not None:
+        decision = recount(decision, _held(exp), trainer_bytes)
+    write_atomic(path, checked_text(decision, make_format(to)))
     verdict = _confirmed(exp, goal) or told["verdict"]
-    return Exported(path, goal, name, entry["shares"], verdict)
+    shares = _mean_shares(decision.schedule)
+    return Exported(path, goal, name, shares, decision.unit, verdict)
 
 
-def export_planned(exp: Experiment, to: str, path: Path) -> int:
-    """Write the planned runs for another trainer as `csv` or `json` lines; returns how many."""
+def export_planned(exp: Experiment, to: str, path: Path, trainer_bytes: Bytes | None = None) -> int:
+    """Write the planned runs for another trainer as `csv` or `json` lines; returns how many.
+
+    With `trainer_bytes` their shares are in the trainer's tokens, as in `export_mixture`.
+    """
     runs = exp.runs()
-    write_atomic(path, write_planned(runs, to))
+    told = None
+    if trainer_bytes is not None:
+        told = partial(recount_schedule, held=_held(exp), wanted=trainer_bytes)
+    write_atomic(path, write_planned(runs, to, told))
     return sum(run.status == "planned" for run in runs)
+
+
+def read_bytes(path: Path) -> dict[str, float]:
+    """Bytes a token by domain, from a CSV with the columns `name` and `bytes_per_token`.
+
+    Raises DataError, with the line, for what is none.
+    """
+    found: dict[str, float] = {}
+    for name, spec in corpus_from_csv(path).domains.items():
+        if spec.bytes_per_token is None:
+            raise DataError(f"{path}: expected bytes_per_token for {name!r}")
+        found[name] = spec.bytes_per_token
+    return found
+
+
+def _held(exp: Experiment) -> Bytes:
+    return target_bytes(exp.space_file.domain, exp.manifest)
+
+
+def _mean_shares(schedule: Schedule) -> dict[str, float]:
+    """Shares by domain over all phases."""
+    names = dict.fromkeys(name for _, mixture in schedule for name in mixture)
+    return {name: sum(part * mix.get(name, 0.0) for part, mix in schedule) for name in names}
 
 
 def _decision(exp: Experiment, name: str, entry: Mapping[str, Any]) -> Decision:

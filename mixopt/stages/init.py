@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixopt.config import read_proxy, read_space
+from mixopt.config import DataSpec, DomainSpec, read_proxy, read_space
+from mixopt.corpus import Corpus, corpus_from_csv, corpus_from_folder
 from mixopt.errors import ConfigError, DataError
 from mixopt.files import write_atomic
-
-_COLUMNS = ("name", "tokens", "path", "group", "max_epochs", "train")
-_NAME = re.compile(r"[a-z0-9_.:-]+")
 
 
 @dataclass(frozen=True)
 class Written:
-    """The files of a new study."""
+    """The files of a new study, and what was assumed for the user."""
 
     space: Path
     proxy: Path
     domains: tuple[str, ...]
     has_text: bool
     """Whether every domain has a path to prepare."""
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The files for machines."""
         files = {"space": str(self.space), "proxy": str(self.proxy)}
-        return {**files, "domains": list(self.domains)}
+        return {**files, "domains": list(self.domains), "notes": list(self.notes)}
 
 
-def init_study(folder: Path, source: Path, target_tokens: float | None) -> Written:
-    """Write the two files for a corpus folder (one folder a domain) or a `domains.csv`.
+def init_study(folder: Path, source: Path, target_tokens: float | None, levels: int = 1) -> Written:
+    """Write the two files for a corpus folder or a `domains.csv`.
 
-    Raises ConfigError where the files exist already, DataError where the source is no corpus.
+    `levels` of folders in a corpus folder make a domain (2: `web/news` is `web:news`). Raises
+    ConfigError where the files exist already, DataError where the source is no corpus.
     """
     space, proxy = folder / "space.toml", folder / "proxy.toml"
     for path in (space, proxy):
@@ -45,109 +45,130 @@ def init_study(folder: Path, source: Path, target_tokens: float | None) -> Writt
             raise ConfigError(f"{path} exists already: edit it, or choose another folder")
     if not source.exists():
         raise DataError(f"{source} does not exist: expected a corpus folder or a domains.csv")
-    if source.is_dir():
-        listed = source / "domains.csv"
-        domains = _from_csv(listed) if listed.exists() else _from_folders(source)
-    else:
-        domains = _from_csv(source)
-    if not domains:
-        raise DataError(f"{source} names no domain: expected a folder for each domain")
-    write_atomic(space, _space_text(domains, folder, target_tokens))
+    corpus = corpus_from_folder(source, levels) if source.is_dir() else corpus_from_csv(source)
+    domains = corpus.domains
+    if not any(spec.train for spec in domains.values()):
+        raise DataError(f"{source} has no domain to train on: all of them say train = false")
+    notes = (*corpus.notes, *_assumed(domains, target_tokens))
+    text = _space_text(source, Corpus(domains, notes), folder, target_tokens)
+    write_atomic(space, text)
     write_atomic(proxy, _PROXY)
     read_space(space)
     read_proxy(proxy)
-    has_text = all("path" in row for row in domains)
-    return Written(space, proxy, tuple(row["name"] for row in domains), has_text)
+    has_text = all(spec.path for spec in domains.values())
+    return Written(space, proxy, tuple(domains), has_text, notes)
 
 
-def _from_folders(source: Path) -> list[dict[str, str]]:
-    """A domain for each folder, named by it."""
-    rows = []
-    for path in sorted(item for item in source.iterdir() if item.is_dir()):
-        if path.name.startswith("."):
-            continue
-        name = path.name.replace("__", ":")
-        if not _NAME.fullmatch(name):
-            raise DataError(
-                f"{path}: a domain is named with a-z 0-9 _ . : - only, please rename the folder"
-            )
-        rows.append({"name": name, "path": str(path)})
-    return rows
+def _assumed(domains: dict[str, DomainSpec], target_tokens: float | None) -> list[str]:
+    """What nobody said and was decided here, a sentence each."""
+    counted = [name for name, spec in domains.items() if spec.tokens is None and spec.path]
+    unknown = [name for name, spec in domains.items() if spec.tokens is None and not spec.path]
+    trained = [name for name, spec in domains.items() if spec.train]
+    notes = []
+    if target_tokens is None:
+        notes.append("no tokens of the target, so no limit on how often it repeats a domain")
+    elif any("max_epochs" not in domains[name].model_fields_set for name in trained):
+        notes.append(
+            f"the target may read a domain {DomainSpec().max_epochs:g} times where the list says "
+            "no max_epochs"
+        )
+    if counted:
+        notes.append(
+            f"tokens of {_some(counted, domains)}: `mixopt prepare` counts them, as if the text in "
+            "its path were all there is"
+        )
+    if unknown:
+        notes.append(f"tokens of {_some(unknown, domains)}: unknown, so no prior and no cap")
+    notes.append(f"the objective is the mean over {_some(trained, domains)}, each as important")
+    if counted:
+        notes.append(
+            "the target has the proxies' tokenizer; if not, name its tokenizer.json in proxy.toml "
+            "([data] target_tokenizer)"
+        )
+    return notes
 
 
-def _from_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a `domains.csv`: name, and any of tokens, path, group, max_epochs, train."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} could not be read as a CSV: {error}") from error
-    header = list(rows[0]) if rows else []
-    for column in header:
-        if column not in _COLUMNS:
-            raise DataError(f"{path}: unknown column {column!r}, known: {', '.join(_COLUMNS)}")
-    if "name" not in header:
-        raise DataError(f"{path}: expected a header line with the column 'name'")
-    for number, row in enumerate(rows, start=2):
-        if not _NAME.fullmatch(row["name"] or ""):
-            raise DataError(
-                f"{path}:{number}: a domain is named with a-z 0-9 _ . : - only, got {row['name']!r}"
-            )
-    kept = [{key: value for key, value in row.items() if value} for row in rows]
-    return [_anchored(row, path.parent) for row in kept]
+def _some(names: list[str], domains: dict[str, DomainSpec]) -> str:
+    if len(names) == len(domains):
+        return f"all {len(names)} domains"
+    return ", ".join(names) if len(names) <= 4 else f"{len(names)} of the {len(domains)} domains"
 
 
-def _anchored(row: dict[str, str], base: Path) -> dict[str, str]:
-    return row if "path" not in row else {**row, "path": str(base / row["path"])}
-
-
-def _space_text(domains: list[dict[str, str]], folder: Path, target_tokens: float | None) -> str:
-    groups = sorted({row["group"] for row in domains if "group" in row})
-    parts = [_SPACE_HEAD]
+def _space_text(source: Path, corpus: Corpus, folder: Path, target_tokens: float | None) -> str:
+    groups = sorted({spec.group for spec in corpus.domains.values() if spec.group is not None})
+    start = f"Written by `mixopt init` from {source.name}. Assumed, as nobody said:"
+    parts = [_comment(start, "# ")]
+    parts += [_comment(note, "# - ") for note in corpus.notes]
+    parts.append(_SPACE_HEAD)
     if target_tokens is None:
         parts.append("# tokens = 1_000_000_000_000   # without it there are no caps\n")
     else:
         parts.append(f"tokens = {round(target_tokens):_}\n")
-    parts += [_domain_text(row, folder) for row in domains]
-    parts += [f"\n[groups.{_key(name)}]\nmin = 0.0\nmax = 1.0\n" for name in groups]
-    parts.append(_objectives_text(domains))
+    parts += [_domain_text(name, spec, folder) for name, spec in corpus.domains.items()]
+    if groups:
+        parts.append("\n# Limits on groups: these allow everything, tighten them.\n")
+    parts += [f"[groups.{_key(name)}]\nmin = 0.0\nmax = 1.0\n" for name in groups]
+    parts.append(_objectives_text(corpus.domains))
     return "".join(parts)
 
 
-def _domain_text(row: dict[str, str], folder: Path) -> str:
-    lines = [f"\n[domain.{_key(row['name'])}]"]
-    if "path" in row:
-        lines.append(f"path = {json.dumps(os.path.relpath(row['path'], folder))}")
-    lines += [f"{key} = {row[key]}" for key in ("tokens", "max_epochs") if key in row]
-    if "group" in row:
-        lines.append(f"group = {json.dumps(row['group'])}")
-    if row.get("train", "true").lower() in _FALSE:
-        lines.append("train = false   # an unseen target: evaluated, never trained on")
+def _domain_text(name: str, spec: DomainSpec, folder: Path) -> str:
+    """The table of a domain: what was said of it, the path from the experiment's folder."""
+    said = spec.model_dump(exclude_unset=True, exclude_none=True)
+    if spec.path is not None:
+        said["path"] = os.path.relpath(spec.path, folder)
+    lines = [f"\n[domain.{_key(name)}]"]
+    for key, value in said.items():
+        remark = "   # an unseen target: evaluated, never trained on" if value is False else ""
+        lines.append(f"{key} = {_value(value)}{remark}")
     return "\n".join(lines) + "\n"
+
+
+def _comment(sentence: str, start: str) -> str:
+    """A sentence as lines of a comment; names of files may hold what no TOML may."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in sentence)
+    return textwrap.fill(plain, 98, initial_indent=start, subsequent_indent="#   ") + "\n"
 
 
 def _key(name: str) -> str:
     """A name as a TOML key: bare where it may be."""
-    return name if re.fullmatch(r"[a-z0-9_-]+", name) else json.dumps(name)
+    return name if re.fullmatch(r"[a-z0-9_-]+", name) else _value(name)
 
 
-def _objectives_text(domains: list[dict[str, str]]) -> str:
-    unseen = [row["name"] for row in domains if row.get("train", "true").lower() in _FALSE]
-    trained = [row["name"] for row in domains if row["name"] not in unseen]
+def _value(value: Any) -> str:
+    """A value as TOML. Raises DataError for text that no file can hold."""
+    if isinstance(value, float) and value.is_integer():
+        return f"{round(value):_}"
+    if isinstance(value, dict):
+        pairs = (f"{_key(name)} = {_value(item)}" for name, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{value!r} is not UTF-8: rename it") from error
+    return text
+
+
+def _objectives_text(domains: dict[str, DomainSpec]) -> str:
+    unseen = [name for name, spec in domains.items() if not spec.train]
+    trained = [name for name, spec in domains.items() if spec.train]
     text = _OBJECTIVE_HEAD + f"[objective.mean]\nover = {json.dumps(trained)}\n"
     for name in unseen:
         text += f"\n[objective.{_key(name)}]\nover = {json.dumps([name])}\n"
     return text
 
 
-_FALSE = ("false", "0", "no")
-
 _SPACE_HEAD = """\
+#
 # What may be mixed, and to what end. Shares are in tokens of the target's tokenizer.
 #
-# [domain.NAME]   path: folder of text; tokens: unique tokens of the full pool in the target's
-#                 tokenizer (default: counted by `mixopt prepare`); min, max: bounds of the share;
-#                 max_epochs: how often the target may repeat it (default 4); group; train
+# [domain.NAME]   path: a folder or a file; of tables, column: the one that holds the text, where:
+#                 the rows of this domain, {source = "news"}; format and dtype, where endings do not
+#                 tell; tokens: unique tokens of the full pool in the target's tokenizer (default:
+#                 counted by `mixopt prepare`); bytes_per_token: of the target's tokenizer, where
+#                 its file is not at hand; min, max: bounds of the share; max_epochs: how often the
+#                 target may repeat it (default 4); group; train
 # [groups.NAME]   min, max of the summed share of its domains
 # [[constraint]]  name, coefficients = {web = 1, code = -2}, min, max
 # [prior]         your own natural shares (default: by tokens)
@@ -162,7 +183,7 @@ _OBJECTIVE_HEAD = """
 # What is optimised. `relative`: the mean log-ratio of bits per byte to the natural mixture's.
 """
 
-_PROXY = """\
+_PROXY = f"""\
 # What a proxy is. A change here makes new runs; old ones stay in the table.
 
 preset = "tiny"        # tiny, pico, nano: see `proxies/presets.py` for their sizes
@@ -171,14 +192,19 @@ seeds = [1, 2, 3, 4]   # training seeds, one for each block of the swarm
 simulated_epochs = true  # repeat each domain as often as the target would
 
 [data]
-tokenizer = "bpe"      # bpe: trained on your text; bytes; or the path of a tokenizer.json
-vocabulary = 4096
+tokenizer = "bpe"      # bpe: trained on your text; bytes; the path of a tokenizer.json; or none:
+                       # the files hold tokens, and vocabulary, eos and dtype say which
+vocabulary = {DataSpec().vocabulary}
+# eos = 0                # the token that ends a document, where its name does not tell
+# column = "text"        # of tables, the column that holds the text
 # pool_tokens = 2_000_000  # read at most this many tokens a domain
+# near_duplicates = 0.8  # leave out training text this similar to held-out text
+# target_tokenizer = "tokenizer.json"  # the target's, where it is another: shares are in its tokens
 
 [evaluation]
 windows = 64           # windows for each domain, validation and test alike
 
 [confirm]              # one size up: the proposals against every baseline
-sizes = {width = 96, layers = 3}
+sizes = {{width = 96, layers = 3}}
 seeds = [101, 102, 103, 104, 105]
 """

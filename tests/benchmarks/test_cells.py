@@ -45,9 +45,14 @@ def test_cells_of_another_command_stay(cells, tmp_path):
     assert json.loads(path.read_text()) == {"a": 1, "b": 2}
 
 
-def test_a_number_that_is_none_is_refused(cells, tmp_path):
+def test_a_cell_that_is_no_number_is_refused(cells, tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         cells.completed(tmp_path / "out.json", {"a": lambda: float("nan")})
+
+
+def test_what_is_no_number_becomes_none(cells):
+    nested = {"a": [1.0, float("nan")], "b": {"c": float("inf")}, "d": "x"}
+    assert cells.finite(nested) == {"a": [1.0, None], "b": {"c": None}, "d": "x"}
 
 
 def test_tables_are_markdown(cells, capsys):

@@ -1,0 +1,1 @@
+"""Parts of `examples/corpus_debian.py`: packages, their text, the recipes of two corpora."""
