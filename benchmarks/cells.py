@@ -1,9 +1,10 @@
 """Cells of a table, each measured once: a JSON file keeps them, and a command can be resumed."""
 
 import json
-import statistics
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
@@ -39,14 +40,34 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     print()
 
 
-def spread(values: Sequence[float], digits: int) -> str:
+def told(values: Sequence[float | None], digits: int) -> str:
+    """The mean of repetitions; a dash where one of them is no number.
+
+    >>> told([1.0, 2.0], 1), told([1.0, None], 1)
+    ('1.5', '-')
+    """
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):.{digits}f}" if len(known) == len(values) else "-"
+
+
+def spread(values: Sequence[float | None], digits: int) -> str:
     """Mean and sd of repetitions; the value itself where there is one.
 
-    >>> spread([1.0, 3.0], 1), spread([2.0], 2)
-    ('2.0 ± 1.4', '2.00')
+    >>> spread([1.0, 3.0], 1), spread([2.0], 2), spread([1.0, None], 1)
+    ('2.0 ± 1.4', '2.00', '-')
     """
-    mean = f"{statistics.fmean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+    known = [value for value in values if value is not None]
+    mean = told(values, digits)
+    return mean if mean == "-" or len(values) == 1 else f"{mean} ± {stdev(known):.{digits}f}"
+
+
+def finite(value: Any) -> Any:
+    """A cell with None in place of NaN and infinities, which are no JSON."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _bar() -> Progress:

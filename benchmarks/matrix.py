@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from cells import Cell, completed, print_table, spread
+from cells import Cell, completed, finite, print_table, spread, told
 from numpy.typing import NDArray
 from regmix_runs import PUBLISHED, Runs, subset
 
@@ -65,13 +65,14 @@ def measured(name: str, runs: Runs, count: int, number: int) -> Cell:
         for size, test in runs.tests.items()
     }
     trained = runs.tests[TRAINED]
-    return {
+    cell = {
         "seconds": seconds,
         "ranks": {size: ranks(by_value) for size, by_value in found.items()},
         "mae": _absolute_errors(trained.losses, predicted[TRAINED], runs.target),
         "r2": {value: fmean(q.r2 for q in every) for value, every in found[TRAINED].items()},
         "interval": _interval(law, trained),
     }
+    return finite(cell)
 
 
 def agreement(actual: Array, predicted: Array, target: int) -> dict[str, list[Quality]]:
@@ -131,7 +132,7 @@ def _print_ranks(groups: Mapping[Key, list[Cell]], sizes: Sequence[str]) -> None
             law,
             str(count),
             *(spread([c["ranks"][s][v] for c in found], 2) for s in sizes for v in VALUES),
-            f"{fmean(cell['seconds'] for cell in found):.2f}",
+            told([cell["seconds"] for cell in found], 2),
         ]
         for (law, count), found in groups.items()
     )
@@ -141,12 +142,12 @@ def _print_ranks(groups: Mapping[Key, list[Cell]], sizes: Sequence[str]) -> None
 def _print_errors(groups: Mapping[Key, list[Cell]]) -> None:
     print("Errors on test runs of the trained size:\n")
     kinds = {"mae": "MAE", "r2": "R2"}
-    header = ["law", "runs", *(f"{told} {value}" for told in kinds.values() for value in VALUES)]
+    header = ["law", "runs", *(f"{kind} {value}" for kind in kinds.values() for value in VALUES)]
     rows = (
         [
             law,
             str(count),
-            *(f"{fmean(c[kind][v] for c in found):.4f}" for kind in kinds for v in VALUES),
+            *(told([c[kind][v] for c in found], 4) for kind in kinds for v in VALUES),
         ]
         for (law, count), found in groups.items()
     )
@@ -168,7 +169,7 @@ def _coverage_rows(groups: Mapping[Key, list[Cell]]) -> Iterator[list[str]]:
     for (law, count), found in groups.items():
         if count in COVERED_RUNS:
             parts = [
-                np.mean([cell["interval"][key] for cell in found], axis=0)
+                np.mean([np.array(cell["interval"][key], dtype=float) for cell in found], axis=0)
                 for key in ("cover", "lowest", "width")
             ]
             yield [law, str(count), *(f"{part.min():.2f} to {part.max():.2f}" for part in parts)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import mixopt
+from mixopt.errors import ConfigError
 from mixopt.files import digest, file_digest
 from proxies.data import SCHEMA
 from proxies.plan import Plan
@@ -61,10 +62,25 @@ def describe_domain(plan: Plan, pool: Plan, words: Vocabulary, folder: Path) -> 
 
 
 def in_target_tokens(entry: Mapping[str, Any], bytes_a_token: float) -> dict[str, Any]:
-    """The entry of a domain with its whole pool counted in tokens of the target's tokenizer."""
+    """The entry of a domain with its whole pool counted in tokens of the target's tokenizer.
+
+    Raises ConfigError for tokens whose bytes nobody knows.
+    """
     whole = entry["pool"]["bytes"]
+    if whole is None:
+        raise ConfigError(
+            f"{entry['path']} holds tokens without a tokenizer, so bytes_per_token has nothing "
+            "to convert: leave it out, or name the tokenizer in [data]"
+        )
     pool = {"tokens": round(whole / bytes_a_token), "bytes": whole}
     return {**entry, "pool": pool, "target_bytes_per_token": bytes_a_token}
+
+
+def _target(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What else training depends on: the target's bytes a token, where it has a tokenizer apart."""
+    key = "target_bytes_per_token"
+    sizes = {name: domain[key] for name, domain in domains.items() if key in domain}
+    return {"target": sizes} if sizes else {}
 
 
 def warnings_of(plan: Plan, words: Vocabulary) -> list[str]:
@@ -123,7 +139,7 @@ def describe(
     }
     return {
         "schema": SCHEMA,
-        "hash": digest({"tokenizer": tokenizer, "domains": hashes}),
+        "hash": digest({"tokenizer": tokenizer, "domains": hashes, **_target(domains)}),
         "settings": dict(settings),
         "tokenizer": {
             "vocabulary": words.size,

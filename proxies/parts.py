@@ -18,10 +18,10 @@ from proxies.formats.cutting import BLOCK
 from proxies.listing import File
 from proxies.tokenizer import Scheme
 
-PART_BYTES = 16 << 20
+PART_BYTES = 4 << 20
 """Bytes of files, or of text, that are one piece of work."""
-UNPACKED_BYTES = 64 << 20
-"""Of a file that is read from its beginning on, the bytes of text that are one piece of work."""
+UNPACKED_BYTES = 16 << 20
+"""The same of a file that is read in order, which every process must read for itself."""
 ONE = 1 << 32
 """Shares are counted in parts of this, so that sums of them are exact."""
 

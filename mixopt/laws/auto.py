@@ -2,7 +2,7 @@
 
 EDL falls in every share: over-repetition, thresholds and domains that harm are out of its reach.
     two domains                                   GP
-    fewer than 4 runs a domain                    EDL
+    fewer than 2 runs a domain                    EDL
     EDL's error on runs left out > 1.5 x GP's     GP
     else                                          the mean of both
 EDL alone is never taken on the evidence of left-out runs: a swarm that fills the space does not
@@ -18,7 +18,7 @@ from mixopt.errors import ConfigError
 from mixopt.laws.base import Array
 from mixopt.laws.edl_gp import EDLGP, Members
 
-FEW = 4
+FEW = 2
 """Runs a domain under which EDL stands alone."""
 WORSE = 1.5
 """Ratio of EDL's left-out error to the process's above which the process stands alone."""

@@ -117,21 +117,6 @@ class TokenFormat(Format):
         return tokens.astype(np.uint32)
 
 
-def within(
-    ranges: Iterable[Range], texts: Iterable[tuple[int, str]]
-) -> Iterator[tuple[Range, str]]:
-    """Of texts with their places, in ascending order, those in the ranges."""
-    waiting = iter(ranges)
-    here = next(waiting, None)
-    for place, text in texts:
-        while here is not None and place >= here[1]:
-            here = next(waiting, None)
-        if here is None:
-            return
-        if place >= here[0]:
-            yield here, text
-
-
 def mapped(file: Path, dtype: np.dtype) -> NDArray:
     """An array without a header, on the disk still. Raises OSError, or DataError for a torn one."""
     size = file.stat().st_size

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mixopt.errors import DataError
-from proxies.formats.base import Range, TableFormat, within
+from proxies.formats.base import Range, TableFormat
+from proxies.formats.cursor import kept
 from proxies.formats.streams import LONGEST_LINE, opened, read_line
 
 
@@ -26,10 +27,8 @@ class Csv(TableFormat):
         """Bytes of the file."""
         return file.stat().st_size
 
-    def _texts(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
-        yield from within(ranges, self._all(file))
-
-    def _all(self, file: Path) -> Iterator[tuple[int, str]]:
+    def records(self, file: Path) -> Iterator[tuple[int, tuple[str, dict[str, str]]]]:
+        """Every row below the header and its place, with the byte where it begins."""
         csv.field_size_limit(LONGEST_LINE)  # of the process; the default ends at 128 KiB
         delimiter = "\t" if ".tsv" in file.suffixes else ","
         with opened(file) as stream:
@@ -44,10 +43,15 @@ class Csv(TableFormat):
                     raise DataError(
                         f"{place} has {len(row)} fields, expected the {len(header)} of the header"
                     )
-                text = self.columns.text_of(dict(zip(header, row)), place) if row else None
-                if text is not None:
-                    yield position, text
+                if row:
+                    yield position, (place, dict(zip(header, row)))
                 position, number = lines.position, lines.number + 1
+
+    def _texts(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
+        for found, (place, row) in kept(self, file).within(ranges):
+            text = self.columns.text_of(row, place)
+            if text is not None:
+                yield found, text
 
 
 class _Lines:

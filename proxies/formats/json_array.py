@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mixopt.errors import DataError
-from proxies.formats.base import Range, TableFormat, within
+from proxies.formats.base import Range, TableFormat
+from proxies.formats.cursor import kept
 from proxies.formats.streams import LONGEST_LINE, opened
 
 _STEP = 1 << 20
@@ -30,15 +31,17 @@ class JsonArray(TableFormat):
         """Bytes of the file, which are no fewer than its characters."""
         return file.stat().st_size
 
-    def _texts(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
-        yield from within(ranges, self._all(file))
-
-    def _all(self, file: Path) -> Iterator[tuple[int, str]]:
+    def records(self, file: Path) -> Iterator[tuple[int, tuple[int, object]]]:
+        """Every object and its number, with the character where it begins."""
         with opened(file) as stream:
             for number, (position, row) in enumerate(_objects(_Window(file, stream)), start=1):
-                text = self.columns.text_of(row, _Object(file, number))
-                if text is not None:
-                    yield position, text
+                yield position, (number, row)
+
+    def _texts(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
+        for place, (number, row) in kept(self, file).within(ranges):
+            text = self.columns.text_of(row, _Object(file, number))
+            if text is not None:
+                yield place, text
 
 
 class _Object(NamedTuple):

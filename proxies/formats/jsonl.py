@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from sys import maxsize
 from typing import NamedTuple
 
 from mixopt.errors import DataError
 from proxies.formats.base import Range, TableFormat
-from proxies.formats.streams import forward, is_packed, line_number, opened, read_line
+from proxies.formats.cursor import kept
+from proxies.formats.streams import is_packed, line_number, opened, read_line
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,14 @@ class JsonLines(TableFormat):
         """Bytes of the file."""
         return file.stat().st_size
 
+    def records(self, file: Path) -> Iterator[tuple[int, tuple["_Line", bytes]]]:
+        """Every line, with the byte where it begins."""
+        for _, (line, content) in _lines(file, ((0, maxsize),)):
+            yield line.position, (line, content)
+
     def _texts(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
-        for place, line, content in _lines(file, ranges):
+        lines = kept(self, file).within(ranges) if is_packed(file) else _lines(file, ranges)
+        for place, (line, content) in lines:
             if content.strip():
                 text = self.columns.text_of(_parsed(line, content), line)
                 if text is not None:
@@ -41,19 +49,19 @@ class _Line(NamedTuple):
         return f"{self.file}:{line_number(self.file, self.position)}"
 
 
-def _lines(file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, _Line, bytes]]:
-    """The lines that begin in the ranges."""
+def _lines(file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, tuple[_Line, bytes]]]:
+    """The lines that begin in the ranges, of a file that can be entered unless it is in one go."""
     with opened(file) as stream:
         position = 0
         for start, stop in ranges:
             if position < start:  # it may begin at `start`, or be in the middle of a line there
-                position += forward(stream, start - 1 - position)
+                position = stream.seek(start - 1)
                 position += len(read_line(file, stream, position))
             while position < stop:
                 content = read_line(file, stream, position)
                 if not content:
                     return
-                yield (start, stop), _Line(file, position), content
+                yield (start, stop), (_Line(file, position), content)
                 position += len(content)
 
 

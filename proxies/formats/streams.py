@@ -45,17 +45,6 @@ def is_packed(path: Path) -> bool:
     return _packing(path) != ""
 
 
-def forward(stream: BinaryIO, count: int) -> int:
-    """Leave `count` bytes out; returns how many there were."""
-    if isinstance(stream, BufferedReader) and stream.seekable():
-        here = stream.tell()
-        return min(stream.seek(0, 2), stream.seek(here + count)) - here
-    left = count
-    while left and (block := stream.read(min(left, _STEP))):
-        left -= len(block)
-    return count - left
-
-
 def read_line(path: Path, stream: BinaryIO, position: int) -> bytes:
     """The next line, which begins at byte `position`; empty at the end.
 

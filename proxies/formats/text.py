@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from sys import maxsize
 from typing import BinaryIO
 
 from mixopt.errors import DataError
 from proxies.formats.base import Range, TextFormat
 from proxies.formats.cutting import BLOCK, last_break
-from proxies.formats.streams import forward, is_packed, opened
+from proxies.formats.cursor import kept
+from proxies.formats.streams import is_packed, opened
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,17 @@ class Text(TextFormat):
         """Bytes of the file."""
         return file.stat().st_size
 
+    def records(self, file: Path) -> Iterator[tuple[int, str]]:
+        """Every document, with the byte where its block begins."""
+        for number, (_, text) in enumerate(self._blocks(file, ((0, maxsize),))):
+            yield number * self.block, text
+
     def _texts(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
+        if is_packed(file):
+            return kept(self, file).within(ranges)
+        return self._blocks(file, ranges)
+
+    def _blocks(self, file: Path, ranges: Iterable[Range]) -> Iterator[tuple[Range, str]]:
         with opened(file) as stream:
             blocks = _Blocks(file, stream, self.block)
             for start, stop in ranges:
@@ -73,9 +85,8 @@ class _Blocks:
 
     def _enter(self, number: int) -> None:
         """Go on to block `number`, through the one before it, which may leave something."""
-        between = number - 1 - self._number
-        if between > 0:
-            forward(self._stream, (between - 1) * self._size)
+        if number - 1 > self._number:
+            self._stream.seek((number - 1) * self._size)
             self._number = number - 1
             self._block = self._stream.read(self._size)
         self._advance()

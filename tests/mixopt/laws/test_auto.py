@@ -56,7 +56,7 @@ def test_smooth_metrics_get_both_and_bent_ones_the_process():
 
 def test_few_runs_get_edl_and_two_domains_the_process():
     rng = np.random.default_rng(4)
-    few = Auto().fit(*planted_runs(19, 5, rng))
+    few = Auto().fit(*planted_runs(9, 5, rng))
     np.testing.assert_array_equal(few.shares_[:, 0], 1.0)
     rows = rng.dirichlet(np.ones(5), 4)
     np.testing.assert_array_equal(few.predict(rows), few.parts()["edl"].predict(rows))
