@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from mixopt.errors import DataError
 from proxies.formats.base import Range, TextFormat
-from proxies.formats.cutting import BLOCK, last_break
 from proxies.formats.cursor import kept
+from proxies.formats.cutting import BLOCK, last_break
 from proxies.formats.streams import is_packed, opened
 
 
