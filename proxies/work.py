@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from hashlib import blake2b
 from io import BytesIO
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -74,6 +74,7 @@ class Workshop:
         paths = [[self._path(stage, job) for job in jobs] for jobs in groups]
         wanted = {path: job for own, jobs in zip(paths, groups) for path, job in zip(own, jobs)}
         missing = {path: job for path, job in wanted.items() if not path.exists()}
+        (self.folder / stage).mkdir(parents=True, exist_ok=True)
         left = sum(job.size for job in missing.values())
         meter = Meter(self._report, stage, max(1, sum(job.size for job in wanted.values())))
         meter.advance(meter.total - left)
@@ -133,9 +134,14 @@ def name_of(array: NDArray) -> str:
 
 
 def _perform(function: Callable[..., Arrays], arguments: tuple[Any, ...], path: Path) -> None:
+    """Do a job and write its result, unless nobody waits for it any more."""
+    asker = parent_process()
+    if asker is not None and not asker.is_alive():
+        return
     buffer = BytesIO()
     np.savez(buffer, **function(*arguments))  # pyright: ignore[reportArgumentType]
-    write_atomic(path, buffer.getvalue())
+    if path.parent.is_dir():  # else another process has finished the whole meanwhile
+        write_atomic(path, buffer.getvalue())
 
 
 def _read(path: Path) -> Arrays:
