@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from proxies.config import TrainConfig
 from proxies.data import EvaluationSet
-from proxies.loss import token_nats
+from proxies.kernels.cross_entropy import token_nats
 from proxies.model import Weights, forward
 
 MEASURES = ("bpb", "loss")

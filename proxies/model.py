@@ -9,19 +9,19 @@ experts, a head tied to the embeddings, no biases. A batch has N = B T tokens a 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from proxies.config import TrainConfig
-from proxies.moe import Routing, route, routed_experts, swiglu
+from proxies.kernels.experts import routed_experts, swiglu
+from proxies.kernels.norm import norm, scaled_norm
+from proxies.kernels.rope import rotate, rotation
 from proxies.presets import Sizes
+from proxies.router import Routing, route
 from proxies.seeds import key
 
-_THETA = 1e4
-_EPS = 1e-6
 _ROUTER_SD = 0.02
 
 Weights = Mapping[str, Tensor]
@@ -102,25 +102,6 @@ def forward(weights: Weights, config: TrainConfig, tokens: Tensor) -> Output:
     return Output(norm(x, weights["norm"]), tuple(routing))
 
 
-def norm(x: Tensor, gain: Tensor) -> Tensor:
-    """x / rms(x) * gain for x (P, N, D) and gain (P, D)."""
-    return _Norm.apply(x, gain.unsqueeze(1))
-
-
-def rotation(length: int, head_width: int, device: torch.device) -> Tensor:
-    """exp(i t theta^(-2 j / d_head)), (length, head_width / 2) complex."""
-    half = head_width // 2
-    rates = _THETA ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
-    angles = torch.arange(length, device=device, dtype=torch.float32).unsqueeze(1) * rates
-    return torch.polar(torch.ones_like(angles), angles)
-
-
-def rotate(x: Tensor, turn: Tensor) -> Tensor:
-    """Rotary positions for x (..., T, 2, H, d_head); neighbouring numbers make a complex one."""
-    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn[:, None, None]).flatten(-2)
-
-
 def _embed(tokens: Tensor, embedding: Tensor, scale: float) -> Tensor:
     """Look up (P, N) tokens in (P, V, D), with rms 1 at the start."""
     proxies, vocabulary, width = embedding.shape
@@ -135,7 +116,7 @@ def _attention(x: Tensor, layer: Weights, sequences: int, heads: int, turn: Tens
     split = (proxies, sequences, count // sequences, 3, heads, width // heads)
     qkv = torch.bmm(norm(x, layer["attention.norm"]), layer["attention.qkv"]).view(split)
     gain = layer["attention.gain"][:, None, None, :, None]  # one for queries, one for keys
-    qk = rotate(_Norm.apply(qkv[:, :, :, :2], gain), turn)
+    qk = rotate(scaled_norm(qkv[:, :, :, :2], gain), turn)
     q, k = (part.flatten(0, 1).transpose(1, 2) for part in qk.unbind(3))
     v = qkv[:, :, :, 2].flatten(0, 1).transpose(1, 2)
     mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
@@ -146,30 +127,11 @@ def _moe(x: Tensor, layer: Weights, active: int) -> tuple[Tensor, Routing]:
     """x + shared(norm(x)) + routed(norm(x)), (P, N, D), and where the tokens went."""
     u = norm(x, layer["moe.norm"])
     routing = route(u, layer["moe.router"], active)
-    out = x + routed_experts(u, routing, layer["moe.in"], layer["moe.out"])
+    out = x + routed_experts(u, routing.gates, routing.experts, layer["moe.in"], layer["moe.out"])
     if "moe.shared_in" in layer:
         inner = swiglu(torch.bmm(u, layer["moe.shared_in"]))
         out = torch.baddbmm(out, inner, layer["moe.shared_out"])
     return out, routing
-
-
-class _Norm(torch.autograd.Function):
-    """x / rms(x) * gain along the last axis; gain is broadcast. Half the passes of autograd's."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor) -> Tensor:
-        scale = torch.rsqrt(x.square().mean(-1, keepdim=True).add_(_EPS))
-        unit = x * scale
-        ctx.save_for_backward(unit, scale, gain)
-        return unit * gain
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        unit, scale, gain = ctx.saved_tensors
-        to_gain = (grad * unit).sum_to_size(gain.shape)
-        to_unit = grad * gain
-        along = (to_unit * unit).mean(-1, keepdim=True)
-        return to_unit.sub_(unit * along).mul_(scale), to_gain
 
 
 def _initial_sd(name: str, shape: tuple[int, ...], config: TrainConfig) -> float | None:

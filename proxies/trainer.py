@@ -20,10 +20,10 @@ from proxies import checkpoint
 from proxies.config import TrainConfig
 from proxies.data import Data, MixtureStream
 from proxies.evaluate import Evaluation, evaluate
-from proxies.loss import cross_entropy
+from proxies.kernels.cross_entropy import cross_entropy
 from proxies.model import Output, forward, initial, stack
-from proxies.moe import balance_loss, z_loss
 from proxies.optimiser import Optimiser
+from proxies.router import balance_loss, z_loss
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from proxies.config import resolve
-from proxies.loss import token_nats
-from proxies.model import forward, initial, norm, rotate, rotation, shapes, stack
+from proxies.kernels.cross_entropy import token_nats
+from proxies.kernels.norm import norm
+from proxies.kernels.rope import rotate, rotation
+from proxies.model import forward, initial, shapes, stack
 from proxies.presets import PRESETS
 
 CPU = torch.device("cpu")

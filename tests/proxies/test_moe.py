@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from proxies.moe import balance_loss, route, routed_experts, swiglu, z_loss
+from proxies.kernels.experts import routed_experts, swiglu
+from proxies.router import balance_loss, route, z_loss
 
 P, N, D, F, E, K = 2, 24, 32, 16, 8, 2
 DEVICES = [
@@ -29,7 +30,8 @@ def parts():
 
 
 def run(x, router, w_in, w_out, active=K):
-    return routed_experts(x, route(x, router, active), w_in, w_out)
+    routing = route(x, router, active)
+    return routed_experts(x, routing.gates, routing.experts, w_in, w_out)
 
 
 def loop(x, router, w_in, w_out, active=K):

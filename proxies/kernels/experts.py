@@ -1,14 +1,11 @@
-"""Mixture-of-experts block of P proxies at once: softmax routing, balance, sorted grouped GEMMs.
+"""Routed SwiGLU experts of P proxies at once: rows sorted by (proxy, expert), two grouped GEMMs.
 
-    y = sum over shared experts of F(x) + sum over the top K experts e of g_e F_e(x)
-    F(x) = (silu(x W_gate) * (x W_up)) W_out          g: softmax over E, top K, renormalised, fp32
+    y = sum over the K chosen experts e of g_e (silu(x W_gate) * (x W_up)) W_out
 
-Nothing is dropped: rows are sorted by (proxy, expert) and go through `grouped_mm` (DeepSeekMoE,
-arXiv:2401.06066; balance over the whole batch of a proxy, arXiv:2501.11873).
+Nothing is dropped (DeepSeekMoE, arXiv:2401.06066); both directions gather in a fixed order.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,60 +15,21 @@ from torch.nn import functional
 _MOST_GROUPS = 1023  # of one grouped_mm on CUDA
 
 
-@dataclass(frozen=True)
-class Routing:
-    """Where the tokens of P proxies go."""
-
-    logits: Tensor
-    """(P, N, E), fp32"""
-    probabilities: Tensor
-    """(P, N, E), fp32"""
-    gates: Tensor
-    """(P, N, K), each row summing to 1."""
-    experts: Tensor
-    """(P, N, K) int64, distinct in a row."""
-
-    def counts(self) -> Tensor:
-        """Tokens sent to each expert, (P, E), fp32."""
-        chosen = self.experts.flatten(1)
-        zeros = torch.zeros_like(self.probabilities[:, 0])
-        return zeros.scatter_add_(1, chosen, torch.ones_like(chosen, dtype=zeros.dtype))
-
-
-def route(x: Tensor, router: Tensor, active: int) -> Routing:
-    """Choose `active` experts for each token of x (P, N, D) by router (P, D, E)."""
-    logits = torch.bmm(x.float(), router.float())
-    probabilities = torch.softmax(logits, dim=-1)
-    top, experts = torch.topk(probabilities, active, dim=-1)
-    return Routing(logits, probabilities, top / top.sum(-1, keepdim=True), experts)
-
-
-def balance_loss(probabilities: Tensor, shares: Tensor) -> Tensor:
-    """E sum_e shares_e mean(p_e) for each proxy, (P,): 1 at balance, E when one expert has all.
-
-    shares: (P, E) shares of the assignments, summing to 1; only the probabilities (P, N, E) carry
-    gradient.
-    """
-    return probabilities.shape[-1] * (shares * probabilities.mean(1)).sum(-1)
-
-
-def z_loss(logits: Tensor) -> Tensor:
-    """Mean over tokens of logsumexp(logits)^2 for each proxy, (P,) (ST-MoE, arXiv:2202.08906)."""
-    return torch.logsumexp(logits, dim=-1).square().mean(-1)
-
-
 def swiglu(hidden: Tensor) -> Tensor:
     """silu(gate) * up of hidden (..., 2 F) = gate | up."""
     return _SwiGLU.apply(hidden)
 
 
-def routed_experts(x: Tensor, routing: Routing, w_in: Tensor, w_out: Tensor) -> Tensor:
+def routed_experts(
+    x: Tensor, gates: Tensor, experts: Tensor, w_in: Tensor, w_out: Tensor
+) -> Tensor:
     """The gated sum of the chosen experts, (P, N, D).
 
-    x (P, N, D), w_in (P, E, D, 2 F) holding gate | up, w_out (P, E, F, D).
+    x (P, N, D), gates (P, N, K), experts (P, N, K) int64, w_in (P, E, D, 2 F) holding gate | up,
+    w_out (P, E, F, D).
     """
     parts = [
-        _Experts.apply(x[part], routing.gates[part], routing.experts[part], w_in[part], w_out[part])
+        _Experts.apply(x[part], gates[part], experts[part], w_in[part], w_out[part])
         for part in _slices(*w_in.shape[:2])
     ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
