@@ -30,7 +30,7 @@ consumers: .consumers/fetched
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(PY) || python3 -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[proxies,data,dev]"
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[proxies,data,bo,dev]"
 	touch $@
 
 clean:
