@@ -21,11 +21,24 @@ slow: .venv/installed
 # What other projects write files with, beside the environment: `make slow` then reads such files.
 consumers: .consumers/fetched
 
-.consumers/fetched: .venv/installed
+.consumers/fetched: .venv/installed Makefile
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target .consumers/megatron megatron-core==0.16.1
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target .consumers/datatrove datatrove==0.10.1 humanize loguru
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/olmo ai2-olmo-core==3.0.0 cached-path dataclass-extensions bettermap
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/streaming mosaicml-streaming==0.13.0 Brotli python-snappy cramjam zstd \
+		catalogue pillow
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/litdata litdata==0.2.76 lightning-utilities
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/torchtitan torchtitan==0.3.0
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/llamafactory llamafactory==0.9.5
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .consumers/axolotl axolotl==0.19.0
 	touch $@
 
 .venv/installed: pyproject.toml constraints.txt

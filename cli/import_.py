@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from cli.screen import FOLDER, JSON, QUIET, emit, say, table
+from mixopt.exchange.dialects import DIALECTS
 
 
 def import_(
@@ -18,7 +19,8 @@ def import_(
     id_column: str = typer.Option(None, "--id", help="column that joins the two files"),
     scale: str = typer.Option(None, help="parameters,active parameters,tokens of every run"),
     scale_column: str = typer.Option(None, help="column that holds the three"),
-    dialect: str = typer.Option("generic", "--from", help="generic or regmix"),
+    dialect: str = typer.Option("generic", "--from", help=", ".join(DIALECTS)),
+    priors: Path = typer.Option(None, help="Olmix's YAML or JSON: tokens, natural shares, caps"),
     as_json: bool = JSON,
     quiet: bool = QUIET,
 ) -> None:
@@ -36,6 +38,7 @@ def import_(
         id=id_column,
         scale=scale_column or (_numbers(scale) if scale else None),
         dialect=dialect,
+        priors=priors,
     )
     if as_json:
         emit(done.to_json())

@@ -2,10 +2,17 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mixopt.errors import DataError
-from mixopt.exchange.base import TARGET_TOKENS, TRAINER_TOKENS, Decision, Format, Schedule
+from mixopt.exchange.base import (
+    TARGET_TOKENS,
+    TRAINER_TOKENS,
+    Decision,
+    Format,
+    Reading,
+    Sources,
+)
 
 _UNITS = (TARGET_TOKENS, TRAINER_TOKENS)
 _SCHEMA = 1
@@ -14,6 +21,8 @@ _SCHEMA = 1
 @dataclass
 class Json(Format):
     """A document for programs; it states its unit and holds schedules as well as mixtures."""
+
+    unit: ClassVar[str] = "tokens"
 
     def write(self, decision: Decision) -> str:
         """The document, indented for people."""
@@ -30,14 +39,16 @@ class Json(Format):
         }
         return json.dumps(document, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
 
-    def read(self, text: str) -> Schedule:
+    def read(self, text: str, sources: Sources) -> Reading:
         """The phases of a document. Raises DataError where it is none of ours."""
         try:
             document: dict[str, Any] = json.loads(text)
             if document["unit"] not in _UNITS:
                 raise DataError(f"expected shares in {TARGET_TOKENS}, got {document['unit']!r}")
             phases = [(float(part["fraction"]), part["shares"]) for part in document["phases"]]
-            return tuple((part, {k: float(v) for k, v in mix.items()}) for part, mix in phases)
+            return Reading(
+                tuple((part, {k: float(v) for k, v in mix.items()}) for part, mix in phases)
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"expected a JSON document with a unit and phases of shares: {error!r}"

@@ -1,7 +1,8 @@
 """Planned runs for another trainer: id, name, seed and shares of each, as CSV or JSON lines.
 
 Whoever trains them sends the metrics back under the id (`mixopt record ID FILE`). A schedule has a
-row a phase in the CSV, numbered from 1. Shares are in tokens of the target's tokenizer, unless they
+row a phase in the CSV, numbered from 1; runs at another, constant learning rate say by how many
+times the tuned one. Shares are in tokens of the target's tokenizer, unless they
 are recounted for a trainer that has another; ids name the runs as they were planned.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from mixopt.errors import ConfigError, DataError, nearest
 from mixopt.files import to_json
-from mixopt.runs import Run, Schedule
+from mixopt.runs import LR_SCALE, Run, Schedule
 
 Planned = tuple[Run, Schedule]
 
@@ -39,12 +40,15 @@ def _csv(planned: Sequence[Planned]) -> str:
     domains = list(dict.fromkeys(name for _, told in planned for _, mix in told for name in mix))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "name", "seed", *(["phase", "fraction"] if phased else []), *domains])
+    scaled = any(LR_SCALE in run.proxy for run, _ in planned)
+    columns = [LR_SCALE] * scaled + ["phase", "fraction"] * phased
+    writer.writerow(["id", "name", "seed", *columns, *domains])
     for run, schedule in planned:
+        rate = [repr(float(run.proxy.get(LR_SCALE, 1.0)))] * scaled
         for number, (fraction, mixture) in enumerate(schedule, start=1):
             phase = [number, repr(fraction)] if phased else []
             shares = [repr(float(mixture.get(name, 0.0))) for name in domains]
-            writer.writerow([run.id, run.name, run.seed, *phase, *shares])
+            writer.writerow([run.id, run.name, run.seed, *rate, *phase, *shares])
     return text.getvalue()
 
 

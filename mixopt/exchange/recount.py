@@ -1,13 +1,15 @@
 """A decision for a trainer whose tokens are not the target's: the same bytes, counted in its own.
 
 Of a mixture w, D tokens of the target are D sum_j w_j held_j / wanted_j of the trainer's; shares,
-the fractions of phases, caps and D follow, and how often each domain is read stays what it was.
+the fractions of phases, caps, D and the sources' tokens follow; how often each domain is read
+stays what it was.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from mixopt.exchange.base import TRAINER_TOKENS, Decision, Schedule
+from mixopt.exchange.sources import recounted
 from mixopt.tokens import Bytes, convert_mixture
 
 
@@ -35,6 +37,7 @@ def recount(decision: Decision, held: Bytes, wanted: Bytes) -> Decision:
         target_tokens=None if target is None else target * ratio,
         caps=caps,
         unit=TRAINER_TOKENS,
+        sources=recounted(decision.sources, held, wanted),
     )
 
 

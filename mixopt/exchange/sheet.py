@@ -1,13 +1,17 @@
 """Sheet: a CSV file as rows by column name, every mistake in it named by file, line and column."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
 
 from mixopt.errors import DataError, nearest
+
+_SHOWN = 3
+UNNAMED = "Unnamed: 0"
+"""What pandas calls a first column without a name, and what it is called here."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Sheet:
         table = _lines(path)
         first_line, names = table[0]
         header = tuple(cell.strip() for cell in names)
-        if header[0] == "" and "index" not in header:
-            header = ("index", *header[1:])  # as pandas leaves the head of an index
+        if header[0] == "":  # as pandas leaves the head of an index
+            header = ("index" if "index" not in header else UNNAMED, *header[1:])
         for name in header:
             if not name or header.count(name) > 1:
                 what = "an empty column name" if not name else f"the column {name!r} twice"
@@ -83,6 +87,12 @@ class Sheet:
                 line = self.lines[first[cell]]
                 raise DataError(f"{self.where(i)}: {column} {cell!r} stands on line {line} already")
             first[cell] = i
+
+
+def few(items: Sequence[str]) -> str:
+    """The first items of a list, and how many more there are."""
+    more = len(items) - _SHOWN
+    return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

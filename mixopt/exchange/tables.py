@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mixopt.errors import DataError, nearest
 from mixopt.exchange.dialects import DIALECTS, Dialect
-from mixopt.exchange.sheet import Sheet
+from mixopt.exchange.sheet import UNNAMED, Sheet, few
 from mixopt.files import read_json
 from mixopt.runs import Run
 from mixopt.space import Domain, Space
@@ -25,10 +25,7 @@ from mixopt.table import Table, join
 
 Scale = tuple[float, float, float]
 
-_ID_COLUMNS = ("id", "run_id", "run", "index", "name")
-"""Names under which an id is looked for, the first that every file has."""
-
-_DESCRIPTIONS = ("id", "run_id", "run", "index", "name", "seed")
+_DESCRIPTIONS = ("id", "run_id", "run", "index", "name", "seed", UNNAMED)
 """Columns that are never shares or metrics."""
 
 _NOT_MEASURED = ("", "na", "n/a", "null", "none")
@@ -50,12 +47,16 @@ class ImportResult:
     """Mixtures that missed a sum of one by at most 0.01."""
     unmeasured: int = 0
     """Mixtures without any metric: they are planned runs."""
+    left_out: tuple[str, ...] = ()
+    """What was not taken, and why, a sentence each."""
+    directions: Mapping[str, str] = field(default_factory=dict)
+    """Of metrics, where the dialect knows them."""
 
     def undeclared(self, directions: Mapping[str, str]) -> tuple[str, ...]:
         """Metrics that are no bpb, loss or ppl, and that `directions` leaves out."""
         falling = ("bpb/", "loss/", "ppl/", "router/")
         unknown = [name for name in self.metrics if not name.startswith(falling)]
-        return tuple(name for name in unknown if name not in directions)
+        return tuple(name for name in unknown if name not in {*directions, *self.directions})
 
 
 def read_csv(
@@ -84,7 +85,8 @@ def read_csv(
         dialect=dialect,
     )
     space = Space([Domain(name) for name in result.domains])
-    return space, join(result.runs, space, directions=directions)
+    known = {**result.directions, **(directions or {})}
+    return space, join(result.runs, space, directions=known)
 
 
 def imported_runs(
@@ -112,21 +114,24 @@ def imported_runs(
     speech = _dialect(dialect)
     mixed = Sheet.read(Path(mixtures))
     measured = mixed if metrics is None else Sheet.read(Path(metrics))
-    key = _id_column(mixed, measured, id or speech.id)
-    left_out = {*_DESCRIPTIONS, key, scale}
+    key, measured_key = _id_columns(mixed, measured, id, speech)
+    described = {*_DESCRIPTIONS, key, measured_key, scale}
     inline = metric_columns if metrics is None else None
-    domains = speech.domains(_columns(mixed, weights, left_out, inline), weights)
+    domains = speech.domains(_columns(mixed, weights, described, inline), weights)
     _check_domains(mixed, domains, known)
     wanted = metrics is not None or metric_columns is not None
-    columns = _columns(measured, metric_columns, left_out, None) if wanted else ()
+    columns = _columns(measured, metric_columns, described, None) if wanted else ()
     names = speech.metrics(columns, domains)
     _check_distinct(measured, names)
     shares, renormalised = _shares(mixed, domains)
-    values = _metrics_by_id(measured, key, names)
-    _check_ids(mixed, measured, key)
+    values = _metrics_by_id(measured, measured_key, names)
+    strangers = _check_ids(mixed, key, measured, measured_key, speech.both_sides)
     absent = dict.fromkeys(known or (), 0.0)
     mixes = [absent | dict(zip(domains.values(), row.tolist(), strict=True)) for row in shares]
     runs = _runs(mixed, key, mixes, values, scale)
+    alone = [run.name for run in runs if not run.metrics] if speech.both_sides and wanted else []
+    runs = [run for run in runs if run.name not in alone]
+    falling = {} if speech.direction is None else dict.fromkeys(names.values(), speech.direction)
     return ImportResult(
         runs=tuple(runs),
         domains=tuple(domains.values()),
@@ -134,6 +139,8 @@ def imported_runs(
         renaming={old: new for old, new in {**domains, **names}.items() if old != new},
         renormalised=renormalised,
         unmeasured=sum(not run.metrics for run in runs),
+        left_out=(*_missing(alone, "metrics", measured), *_missing(strangers, "mixture", mixed)),
+        directions=falling,
     )
 
 
@@ -190,17 +197,23 @@ def _dialect(name: str) -> Dialect:
     return DIALECTS[name]
 
 
-def _id_column(mixed: Sheet, measured: Sheet, wanted: str | None) -> str:
-    """The column that joins the two files."""
+def _id_columns(
+    mixed: Sheet, measured: Sheet, wanted: str | None, speech: Dialect
+) -> tuple[str, str]:
+    """The columns that join the two files, one of each; `run` and `run_id` are the same."""
     if wanted is not None:
         mixed.require(wanted)
         measured.require(wanted)
-        return wanted
-    for name in _ID_COLUMNS:
-        if name in mixed.header and name in measured.header:
-            return name
+        return wanted, wanted
+    for name in speech.ids:
+        same = ("run", "run_id") if name in ("run", "run_id") else (name,)
+        mine, theirs = (
+            [item for item in same if item in sheet.header] for sheet in (mixed, measured)
+        )
+        if mine and theirs:
+            return mine[0], theirs[0]
     raise DataError(
-        f"{mixed.path} and {measured.path} share no id column ({', '.join(_ID_COLUMNS)}): "
+        f"{mixed.path} and {measured.path} share no id column ({', '.join(speech.ids)}): "
         "name it with id"
     )
 
@@ -236,16 +249,39 @@ def _check_distinct(sheet: Sheet, names: Mapping[str, str]) -> None:
             )
 
 
-def _check_ids(mixed: Sheet, measured: Sheet, key: str) -> None:
-    """Every id stands once in each file, and no metrics are without a mixture."""
+def _check_ids(
+    mixed: Sheet, key: str, measured: Sheet, measured_key: str, both_sides: bool
+) -> list[str]:
+    """The ids with metrics and without a mixture, which are an error unless both sides are asked.
+
+    Raises DataError for an id that stands twice, and for a run with two names.
+    """
     mixed.require_unique(key)
-    measured.require_unique(key)
-    ids = {row[key] for row in mixed.rows}
+    measured.require_unique(measured_key)
+    names = {row[key]: row.get("name", "") for row in mixed.rows}
+    strangers = []
     for i, row in enumerate(measured.rows):
-        if row[key] not in ids:
+        run, name = row[measured_key], row.get("name", "")
+        if run in names:
+            if name and names[run] and name != names[run]:
+                raise DataError(
+                    f"{measured.where(i)}: run {run!r} is called {name!r} here and "
+                    f"{names[run]!r} in {mixed.path}"
+                )
+        elif both_sides:
+            strangers.append(run)
+        else:
             raise DataError(
-                f"{measured.where(i)}: run {row[key]!r} has metrics but no mixture in {mixed.path}"
+                f"{measured.where(i)}: run {run!r} has metrics but no mixture in {mixed.path}"
             )
+    return strangers
+
+
+def _missing(runs: Sequence[str], what: str, sheet: Sheet) -> tuple[str, ...]:
+    """The sentence about runs that one file alone knows."""
+    if not runs:
+        return ()
+    return (f"{len(runs)} runs have no {what} in {sheet.path.name}: {few(runs)}",)
 
 
 def _shares(sheet: Sheet, domains: Mapping[str, str]) -> tuple[NDArray[np.float64], int]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mixopt.errors import DataError
+from mixopt.exchange.priors import Priors, read_priors
 from mixopt.exchange.tables import ImportResult, Scale, check_agreement, imported_runs
 from mixopt.experiment import Experiment
 from mixopt.files import write_atomic
@@ -46,11 +48,13 @@ def import_study(
     id: str | None = None,
     scale: Scale | str | None = None,
     dialect: str = "generic",
+    priors: Path | None = None,
 ) -> Imported:
     """Add the runs of a CSV pair to the study in `folder`, which is made where there is none.
 
-    Runs that the table holds already are not added again. Raises DataError for what cannot be read
-    and for runs that contradict the table.
+    Runs that the table holds already are not added again. `priors` is a file of Olmix with token
+    counts, natural shares and caps, for a study that is made here. Raises DataError for what
+    cannot be read and for runs that contradict the table.
     """
     exp = Experiment(folder)
     is_new = not (folder / "space.toml").exists()
@@ -64,8 +68,11 @@ def import_study(
         dialect=dialect,
         known=None if is_new else exp.space.names,
     )
+    known = Priors() if priors is None else read_priors(priors, found.domains)
     if is_new:
-        write_atomic(folder / "space.toml", _space_text(found, mixtures))
+        write_atomic(folder / "space.toml", _space_text(found, mixtures, known))
+    elif priors is not None:
+        raise DataError(f"{folder / 'space.toml'} is there already, write the priors into it")
     existing = exp.runs()
     check_agreement(existing, found.runs)
     held = {run.id: run for run in existing}
@@ -78,7 +85,7 @@ def import_study(
         domains=found.domains,
         metrics=found.metrics,
         renaming=found.renaming,
-        notes=_notes(exp, found),
+        notes=(*_notes(exp, found), *known.notes),
     )
 
 
@@ -89,7 +96,7 @@ def _holds(held: Any, run: Any) -> bool:
 
 def _notes(exp: Experiment, found: ImportResult) -> tuple[str, ...]:
     """What a reader should know about the import."""
-    notes = []
+    notes = [f"left out: {sentence}" for sentence in found.left_out]
     if found.renormalised == len(found.runs):
         notes.append(
             f"no mixture summed to 1 exactly, all were renormalised: if one of these columns is no "
@@ -106,7 +113,7 @@ def _notes(exp: Experiment, found: ImportResult) -> tuple[str, ...]:
             "token counts are unknown: there are no caps and the prior is uniform "
             f"([domain.NAME] tokens in {exp.folder / 'space.toml'} changes that)"
         )
-    undeclared = found.undeclared(exp.space_file.metrics)
+    undeclared = found.undeclared(exp.directions)
     if undeclared:
         notes.append(
             f"say whether these rise or fall, under [metrics] in {exp.folder / 'space.toml'}: "
@@ -115,18 +122,44 @@ def _notes(exp: Experiment, found: ImportResult) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _space_text(found: ImportResult, mixtures: Path) -> str:
-    domains = "".join(
-        f"[domain.{json.dumps(name)}]\n# tokens = 1_000_000_000\n\n" for name in found.domains
-    )
+def _space_text(found: ImportResult, mixtures: Path, priors: Priors) -> str:
+    domains = "".join(_domain_text(name, priors) for name in found.domains)
     undeclared = found.undeclared({})
-    lines = ["[metrics]", *(f'{json.dumps(name)} = "up"   # or "down"' for name in undeclared)]
-    metrics = "".join(f"# {line}\n" for line in lines) if undeclared else ""
     over = json.dumps(list(found.metrics))
-    kind = 'kind = "absolute"   # ratios need metrics that fall\n' if undeclared else ""
+    directed = bool(undeclared or found.directions)
+    kind = 'kind = "absolute"   # ratios need metrics that fall\n' if directed else ""
+    total = priors.target_tokens
+    target = "# tokens = 1_000_000_000_000" if total is None else f"tokens = {total:.0f}"
     return (
         f"# Made by `mixopt import` from {mixtures.name}. With [target] tokens and the domains'\n"
         "# unique tokens, caps on repetition follow.\n\n"
-        f"[target]\n# tokens = 1_000_000_000_000\n\n{domains}{metrics}\n"
+        f"[target]\n{target}\n\n{domains}{_prior_text(priors)}{_metrics_text(found, undeclared)}\n"
         f"[objective.mean]\n{kind}over = {over}\n"
     )
+
+
+def _domain_text(name: str, priors: Priors) -> str:
+    """A domain's table, with its tokens and epochs where they are known."""
+    tokens = priors.tokens.get(name)
+    lines = [f"[domain.{json.dumps(name)}]"]
+    lines.append("# tokens = 1_000_000_000" if tokens is None else f"tokens = {tokens:.0f}")
+    if priors.max_epochs is not None:
+        lines.append(f"max_epochs = {priors.max_epochs!r}")
+    return "\n".join(lines) + "\n\n"
+
+
+def _prior_text(priors: Priors) -> str:
+    """The prior, where it is not the shares of the tokens."""
+    if priors.shares is None:
+        return ""
+    lines = [f"{json.dumps(name)} = {share!r}" for name, share in priors.shares.items()]
+    return "[prior]\n" + "\n".join(lines) + "\n\n"
+
+
+def _metrics_text(found: ImportResult, undeclared: Sequence[str]) -> str:
+    """Directions of the metrics; a comment where only the user knows them."""
+    if found.directions:
+        lines = [f'{json.dumps(name)} = "{way}"' for name, way in found.directions.items()]
+        return "\n".join(["[metrics]", *lines, ""])
+    lines = ["[metrics]", *(f'{json.dumps(name)} = "up"   # or "down"' for name in undeclared)]
+    return "".join(f"# {line}\n" for line in lines) if undeclared else ""

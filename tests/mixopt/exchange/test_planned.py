@@ -41,6 +41,14 @@ def test_a_schedule_has_a_line_a_phase() -> None:
     assert {line["id"] for line in lines} == {phased.id}
 
 
+def test_runs_at_another_learning_rate_say_so() -> None:
+    arm = Run(((1.0, {"web": 1.0}),), seed=1, proxy={"tokens": 10, "lr_scale": 0.1})
+    lines = list(csv.DictReader(io.StringIO(write_planned([PLANNED[0], arm], "csv"))))
+    assert [line["lr_scale"] for line in lines] == ["1.0", "0.1"]
+    assert "lr_scale" not in write_planned(PLANNED, "csv")
+    assert json.loads(write_planned([arm], "json"))["proxy"]["lr_scale"] == 0.1
+
+
 def test_shares_are_written_with_all_their_digits() -> None:
     third = Run(((1.0, {"web": 1 / 3, "code": 2 / 3}),), seed=1)
     line = next(csv.DictReader(io.StringIO(write_planned([third], "csv"))))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mixopt.errors import DataError
 from mixopt.exchange import make_format
-from mixopt.exchange.base import TARGET_TOKENS, TRAINER_TOKENS, Decision, export
+from mixopt.exchange.base import TARGET_TOKENS, TRAINER_TOKENS, Decision, Source, export
 from mixopt.exchange.json_format import Json
 from mixopt.exchange.recount import recount, recount_schedule
 
@@ -75,10 +75,18 @@ def test_a_domain_that_nobody_measured_is_named():
 def test_a_recounted_decision_is_exported_as_it_is(name):
     pick = Decision("pick", ((1.0, {"web": 0.5, "code": 0.5, "law": 0.0}),))
     told = recount(pick, HELD, {"web": 2.1, "code": 3.1, "law": 4.0})
-    ((_, shares),) = make_format(name).read(export(told, make_format(name)))
-    assert shares["web"] == pytest.approx(2 / 3, abs=1e-6)
+    rows = {row.domain: row.read for row in export(told, make_format(name)).rows}
+    assert rows["web"] == pytest.approx(2 / 3, abs=1e-6)
 
 
 def test_json_says_whose_tokens():
-    assert TRAINER_TOKENS in export(recount(TWO, HELD, HELD), Json())
-    assert TARGET_TOKENS in export(TWO, Json())
+    assert TRAINER_TOKENS in export(recount(TWO, HELD, HELD), Json()).text
+    assert TARGET_TOKENS in export(TWO, Json()).text
+
+
+def test_the_tokens_of_sources_follow_and_epochs_stay():
+    sources = {name: Source(tokens=1e9, documents=1e6) for name in HELD}
+    pick = Decision("pick", ((1.0, {"web": 0.5, "code": 0.5}),), 4e9, sources=sources)
+    told = recount(pick, HELD, {"web": 2.1, "code": 6.2, "law": 4.0})
+    assert told.source_epochs() == pytest.approx(pick.source_epochs())
+    assert told.sources["web"].documents == 1e6
