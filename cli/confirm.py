@@ -10,6 +10,7 @@ from cli.propose import demand
 from cli.screen import FOLDER, JSON, QUIET, emit, progress, rounded, say, table
 
 if TYPE_CHECKING:
+    from mixopt.confirm import Comparison
     from mixopt.stages.confirm import ConfirmPlan, ObjectiveConfirmation
 
 
@@ -88,18 +89,36 @@ def _print(name: str, one: ObjectiveConfirmation, percent: bool) -> None:
     for proposal in result.proposals:
         for item in result.against(proposal):
             se = scale * item.se
-            promised = "-" if item.predicted is None else rounded(-scale * item.predicted, se)
             rows.append(
                 [
                     f"{proposal} - {item.rival}",
                     f"{rounded(-scale * item.difference, se)} ± {rounded(se, se)}{unit}",
-                    promised + ("" if promised == "-" else unit),
+                    _told(item.predicted, scale, se, unit),
+                    _told(item.shrunk, scale, se, unit),
+                    _over_documents(item, scale, unit),
                     f"{item.p:.3f}" if item.p >= 0.001 else "< 0.001",
                     item.outcome,
                 ]
             )
-    header = ["proposal - rival", "gain ± se", "promised", "p", "outcome"]
+    header = ["proposal - rival", "gain ± se", "promised", "shrunk", "documents, 90 %"]
+    header += ["p", "outcome"]
     title = f"{name}, one size up: {result.blocks} paired seeds, {one.text} text"
     table(title, header, rows)
+    if result.looks > 1:
+        say(f"judged for the {result.looks}. time: the error rate is divided by {result.looks}")
     if result.incomplete:
         say(f"{result.incomplete} seeds were left out, because a run of theirs failed")
+
+
+def _told(difference: float | None, scale: float, se: float, unit: str) -> str:
+    """A difference as a gain, to the digits that the standard error deserves."""
+    return "-" if difference is None else rounded(-scale * difference, se) + unit
+
+
+def _over_documents(item: Comparison, scale: float, unit: str) -> str:
+    """The gain's interval over evaluation documents drawn anew."""
+    if item.documents is None:
+        return "-"
+    low, high = (-scale * end for end in reversed(item.documents))
+    digits = (high - low) / 4
+    return f"{rounded(low, digits)} to {rounded(high, digits)}{unit}"

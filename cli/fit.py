@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.screen import FOLDER, JSON, QUIET, emit, progress, rounded, say, table
-from mixopt.laws import COMPARED, LAWS
+from mixopt.laws import COMPARED, DEFAULT, LAWS
 
 if TYPE_CHECKING:
     from mixopt.rank_moves import RankMoves
+    from mixopt.robustness import RateMoves
     from mixopt.stages.fit import FitReport
 
 
@@ -38,11 +39,13 @@ def fit(
     _print_laws(report)
     _print_objectives(report)
     best = max(report.scores, key=lambda one: _mean([q.r2 for q in one.metrics]))
-    if best.name != report.law and report.chosen:
+    if best.name != report.law and report.chosen and report.law == DEFAULT:
         say(f"{report.law} stays: {best.name} is not better beyond chance (corrected test)", quiet)
     for name, one in report.objectives.items():
         if one.moves.mixtures:
             print(f"{name} across scales: {_moves(one.moves)}")
+        if one.rates.mixtures:
+            print(f"{name} at {one.rates.lr_scale:g} of the learning rate: {_rates(one.rates)}")
     for note in report.notes:
         say(f"note: {note}", quiet)
     if report.left_out:
@@ -97,6 +100,20 @@ def _moves(moves: RankMoves) -> str:
         f"{one.better_large} over {one.better_small} {one.probability:.2f}" for one in moves.flips
     ]
     return text + (f"; likeliest changes: {', '.join(flips[:3])})" if flips else ")")
+
+
+def _rates(rates: RateMoves) -> str:
+    """How far the order of the leading mixtures agrees with the tuned one."""
+    from mixopt.robustness import LEAST_MIXTURES
+
+    if rates.tau is None or rates.mixtures < LEAST_MIXTURES:
+        return f"{rates.mixtures} mixtures are too few to say whether the order stays"
+    words = "the order moves" if rates.moves else "the order stays"
+    between = ""
+    if rates.tau_interval is not None:
+        low, high = rates.tau_interval
+        between = f" ({low:.2f} to {high:.2f})"
+    return f"{words} ({rates.mixtures} mixtures, Kendall's tau {rates.tau:.2f}{between})"
 
 
 def _mean(values: list[float]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import typer
 
+from mixopt.digits import rounded
 from mixopt.progress import Report
 
 FOLDER = typer.Argument(".", help="the experiment's folder", show_default=True)
@@ -19,7 +19,6 @@ JSON = typer.Option(False, "--json", help="one JSON document on stdout, logs on 
 QUIET = typer.Option(False, "--quiet", "-q", help="no progress, no remarks")
 
 _LINE_EVERY_S = 20.0
-_DIGITS = 4  # behind the point: nobody acts on less
 
 
 def emit(document: dict[str, Any]) -> None:
@@ -137,18 +136,6 @@ def count(value: float) -> str:
             scaled = value / (limit / 1e3)
             return f"{scaled:.0f}" if not unit else f"{scaled:.3g}{unit}"
     return f"{value:.2e}"
-
-
-def rounded(value: float, uncertainty: float) -> str:
-    """A number with as many digits as its uncertainty deserves (two of the uncertainty's).
-
-    >>> rounded(1.23456, 0.021), rounded(1234.5, 210.0), rounded(0.5, 0.0)
-    ('1.235', '1230', '0.5')
-    """
-    if not uncertainty > 0:
-        return f"{value:.4g}"
-    digits = min(1 - math.floor(math.log10(uncertainty)), _DIGITS)
-    return f"{round(value, digits):.{max(0, digits)}f}"
 
 
 def interval(mean: float, low: float, high: float, percent: bool) -> str:

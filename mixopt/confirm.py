@@ -10,7 +10,7 @@ fixed and written down before anything is trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +18,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mixopt.digits import rounded
 from mixopt.dunnett import dunnett_quantile, dunnett_tail, power
 from mixopt.errors import DataError
 from mixopt.proposers.base import distance
+from mixopt.shown import Section, Shown, chance
 from mixopt.space import Space
 
 if TYPE_CHECKING:
@@ -101,8 +103,8 @@ class Comparison:
     """The difference drawn towards the promise, as far as promises were kept."""
 
 
-@dataclass(frozen=True)
-class Confirmation:
+@dataclass(frozen=True, repr=False)
+class Confirmation(Shown):
     """What the confirming runs say, proposals and rivals side by side."""
 
     arms: tuple[Arm, ...]
@@ -170,6 +172,28 @@ class Confirmation:
             for item in self.against(name)
         ]
         return pd.DataFrame(lines)
+
+    def told(self) -> pd.DataFrame:
+        """The comparisons as text: gains in units of the objective, with their standard errors."""
+        return pd.DataFrame(
+            [
+                {
+                    "proposal - rival": f"{item.proposal} - {item.rival}",
+                    "gain": rounded(-item.difference, item.se),
+                    "se": rounded(item.se, item.se),
+                    "promised": _gain(item.predicted, item.se),
+                    "shrunk": _gain(item.shrunk, item.se),
+                    "p": chance(item.p),
+                    "outcome": item.outcome,
+                }
+                for name in self.proposals
+                for item in self.against(name)
+            ]
+        )
+
+    def sections(self) -> Iterator[Section]:
+        """The comparisons."""
+        yield Section(f"{self.blocks} paired seeds", self.told())
 
     def to_json(self) -> dict[str, Any]:
         """The confirmation for machines."""
@@ -393,6 +417,10 @@ def _outcome(difference: float, reach: float, margin: float) -> Outcome:
     if difference - reach > 0:
         return "worse"
     return "same" if difference + reach < margin else "undecided"
+
+
+def _gain(difference: float | None, se: float) -> str:
+    return "-" if difference is None else rounded(-difference, se)
 
 
 def _shrunk(

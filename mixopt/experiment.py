@@ -24,11 +24,13 @@ from mixopt.files import digest, read_json
 from mixopt.laws import COMPARED
 from mixopt.objective import Objective, objective_for
 from mixopt.progress import Report, silent
-from mixopt.runs import CONFIRM, Run, RunWriter, read_runs
+from mixopt.runs import CONFIRM, Run, RunWriter, is_apart, read_runs
 from mixopt.space import Space, space_from
 from mixopt.table import FALLING, Table, direction, join
 
 if TYPE_CHECKING:
+    from mixopt.fidelity import Flops
+    from mixopt.stages.compare import CompareReport
     from mixopt.stages.confirm import ConfirmPlan, ConfirmReport
     from mixopt.stages.fit import FitReport
     from mixopt.stages.propose import ProposalReport
@@ -63,6 +65,23 @@ class Experiment:
     def has_proxy(self) -> bool:
         """Whether there is a `proxy.toml`: without one, runs come from elsewhere."""
         return (self.folder / "proxy.toml").exists()
+
+    @cached_property
+    def directions(self) -> dict[str, str]:
+        """Whether metrics rise or fall, where their kind does not tell.
+
+        As `space.toml` says, and falling for tasks of `proxy.toml`, which are bits per byte.
+        Raises ConfigError where both speak of a metric and disagree.
+        """
+        tasks = self.proxy_file.evaluation.tasks if self.has_proxy else {}
+        for name in tasks:
+            if self.space_file.metrics.get(f"task/{name}") == "up":
+                raise ConfigError(
+                    f"{self.folder / 'space.toml'}: [metrics] says that task/{name} rises, and "
+                    "[evaluation.tasks] of proxy.toml measures it in bits per byte, which fall: "
+                    "remove it from [metrics], or rename one of the two"
+                )
+        return {f"task/{name}": "down" for name in tasks} | dict(self.space_file.metrics)
 
     @cached_property
     def manifest(self) -> dict[str, Any] | None:
@@ -115,7 +134,7 @@ class Experiment:
         if not metrics:
             raise DataError(f"run {run.name or run.id}: no metrics to record")
         for name in metrics:  # what is recorded stays: refuse what no law could read
-            direction(name, self.space_file.metrics)
+            direction(name, self.directions)
             self._check_domain(name)
         done = replace(run, metrics=dict(metrics), error=None, attempt=run.attempt + 1)
         self.append([done])
@@ -123,8 +142,20 @@ class Experiment:
 
     def table(self) -> Table:
         """The finished runs that a law may be fitted on."""
-        runs = [run for run in self.runs() if run.origin != CONFIRM]
-        return join(runs, self.space, directions=self.space_file.metrics)
+        runs = [run for run in self.runs() if not is_apart(run.origin)]
+        return join(runs, self.space, directions=self.directions)
+
+    def confirming(self, metrics: Sequence[str]) -> Table | None:
+        """Finished runs of `confirm` of known scale that measured all `metrics`; None without any.
+
+        They were judged on test text; their metrics on validation text may teach a law over scale.
+        """
+        runs = [
+            run
+            for run in self.runs()
+            if run.origin == CONFIRM and run.scale is not None and set(metrics) <= set(run.metrics)
+        ]
+        return join(runs, self.space, metrics, self.directions) if runs else None
 
     def objectives(self, table: Table) -> dict[str, Objective]:
         """The objectives of `space.toml` over the columns of a table."""
@@ -154,11 +185,37 @@ class Experiment:
         """The hash of everything that a result depends on beside the runs."""
         return {"space": digest(self.space_file.model_dump(mode="json")), "data": self.data}
 
-    def sample(self, count: int, design: str = "spacefill", seed: int = 0) -> SamplePlan:
-        """Plan `count` runs, anchors and baselines; asked again, nothing is planned twice."""
+    def sample(
+        self,
+        count: int,
+        design: str = "spacefill",
+        seed: int = 0,
+        objective: str | None = None,
+        flops: Flops | None = None,
+        warm: str | None = None,
+    ) -> SamplePlan:
+        """Plan `count` runs: a swarm with anchors and baselines, or the next runs of a search."""
         from mixopt.stages.sample import sample
 
-        return sample(self, count, design, seed)
+        return sample(self, count, design, seed, objective, flops, warm)
+
+    def sample_again(self, count: int, lr_scale: float) -> SamplePlan:
+        """Plan the `count` leading mixtures at `lr_scale` times the learning rate, constant."""
+        from mixopt.stages.robustness import plan_robustness
+
+        return plan_robustness(self, count, lr_scale)
+
+    def sample_controlled(self, controller: str, count: int) -> SamplePlan:
+        """Plan `count` runs under a controller, its rivals, and replays of what is finished."""
+        from mixopt.stages.controlled import plan_controlled
+
+        return plan_controlled(self, controller, count)
+
+    def compare(self, objective: str | None = None, against: str = "uniform") -> CompareReport:
+        """Controlled runs, replays and baselines side by side, on paired seeds."""
+        from mixopt.stages.compare import compare
+
+        return compare(self, objective, against)
 
     def fit(
         self,
@@ -181,9 +238,9 @@ class Experiment:
         report: Report = silent,
     ) -> ProposalReport:
         """Ranked mixtures for every objective, or one; write `proposal.json`."""
-        from mixopt.stages.propose import propose
+        from mixopt.stages.propose import Request, propose
 
-        return propose(self, count, method, objective, seed, report)
+        return propose(self, Request(count, method, objective, seed), report)
 
     def plan_confirm(self) -> ConfirmPlan:
         """Fix the arms one size up and plan their runs."""
@@ -201,7 +258,7 @@ class Experiment:
         """bpb, loss and ppl are of a domain of `space.toml`."""
         kind, _, domain = metric.partition("/")
         known = self.space_file.domain
-        if kind.partition("@")[0] in FALLING and metric not in self.space_file.metrics:
+        if kind.partition("@")[0] in FALLING and metric not in self.directions:
             if domain not in known:
                 hint = nearest(domain, known)
                 raise DataError(f"metric {metric!r} names no domain of this study, {hint}")

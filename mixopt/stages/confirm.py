@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 import mixopt
@@ -18,6 +19,7 @@ from mixopt.files import file_digest, read_json, write_json
 from mixopt.objective import Objective
 from mixopt.proposers.rank import BEST_RUN
 from mixopt.runs import CONFIRM, Run
+from mixopt.shown import Section, Shown, named_or_first
 from mixopt.stages.propose import read_proposal
 from mixopt.stages.sample import planned_run
 from mixopt.table import Table, join
@@ -36,6 +38,10 @@ Array = NDArray[np.float64]
 
 ARMS = "arms.json"
 RESULT = "confirmation.json"
+
+LEAST_SEEDS = 3
+DEFAULT_SEEDS = 5
+"""Where the noise of a run is not known, power asks for nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +76,38 @@ class ObjectiveConfirmation:
     result: Confirmation
     text: str
     """`test`, or `validation` where runs were not scored on test text."""
+    judged: tuple[tuple[int, ...], ...] = ()
+    """The sets of complete seeds under which these arms were judged so far, the last one now."""
 
 
-@dataclass(frozen=True)
-class ConfirmReport:
+@dataclass(frozen=True, repr=False)
+class ConfirmReport(Shown):
     """What the confirming runs say of each objective."""
 
     objectives: Mapping[str, ObjectiveConfirmation]
+
+    def frame(self, objective: str | None = None) -> pd.DataFrame:
+        """Each proposal against each rival, of one objective; default: the first.
+
+        Raises DataError for an objective that was not judged.
+        """
+        return named_or_first(self.objectives, objective).result.frame()
+
+    def sections(self) -> Iterator[Section]:
+        """Of each objective the verdict, and its proposals against their rivals."""
+        for name, one in self.objectives.items():
+            yield Section(f"{name}: {one.verdict.sentence()}", one.result.told())
 
     def to_json(self) -> dict[str, Any]:
         """The report for machines."""
         return {
             "objectives": {
-                name: {"verdict": one.verdict.to_json(), "text": one.text, **one.result.to_json()}
+                name: {
+                    "verdict": one.verdict.to_json(),
+                    "text": one.text,
+                    "judged": [list(seeds) for seeds in one.judged],
+                    **one.result.to_json(),
+                }
                 for name, one in self.objectives.items()
             }
         }
@@ -91,15 +116,27 @@ class ConfirmReport:
 def plan_confirm(exp: Experiment) -> ConfirmPlan:
     """Fix the arms in `arms.json` and plan a run for each mixture and seed; asked again, the same.
 
-    Raises StaleError when the proposal is behind the law.
+    Raises StaleError when the proposal is behind the law and its arms are not fixed yet.
     """
-    proposal = read_proposal(exp)
-    arms = _fixed_arms(exp, proposal)
-    seeds = tuple(exp.proxy_file.confirm.seeds)
+    return _planned(exp, _proposal(exp))
+
+
+def _proposal(exp: Experiment) -> dict[str, Any]:
+    """`proposal.json`; that of an older law where its arms are fixed: they stand as they are."""
+    arms, path = exp.folder / ARMS, exp.folder / "proposal.json"
+    if arms.exists() and path.exists() and read_json(arms)["proposal"] == file_digest(path):
+        written = read_json(path)
+        if {**exp.inputs(), "law": None} == {**written["inputs"], "law": None}:
+            return written
+    return read_proposal(exp)
+
+
+def _planned(exp: Experiment, proposal: Mapping[str, Any]) -> ConfirmPlan:
+    arms, seeds = _fixed(exp, proposal)
     wanted: dict[str, Run] = {}
     for seed in seeds:
         for arm in (arm for own in arms.values() for arm in own):
-            run = _run(exp, arm, seed)
+            run = arm_run(exp, arm, seed)
             wanted.setdefault(run.id, run)  # objectives share the baselines' runs
     known = {run.id: run for run in exp.runs()}
     new = [run for run in wanted.values() if run.id not in known]
@@ -109,7 +146,8 @@ def plan_confirm(exp: Experiment) -> ConfirmPlan:
         arms=arms,
         seeds=seeds,
         blocks={
-            name: _blocks(exp, own, proposal["objectives"][name]) for name, own in arms.items()
+            name: _blocks(exp, own, proposal["objectives"][name], LEAST_SEEDS)
+            for name, own in arms.items()
         },
         runs=tuple(known.get(run.id, run) for run in wanted.values()),
         new=len(new),
@@ -121,18 +159,19 @@ def judge_confirm(exp: Experiment) -> ConfirmReport:
 
     Raises DataError when fewer than two seeds are finished for every arm.
     """
-    plan = plan_confirm(exp)
-    proposal = read_proposal(exp)
-    looks = _looks(exp, plan.seeds)
+    proposal = _proposal(exp)
+    plan, before = _planned(exp, proposal), read_confirmation(exp)
+    told = {} if before is None else before["objectives"]
     done = {
-        name: _judge_one(exp, name, arms, plan.seeds, proposal["objectives"][name], len(looks))
-        for name, arms in plan.arms.items()
+        name: _judge_one(
+            exp, name, plan, proposal["objectives"][name], told.get(name, {}).get("judged", [])
+        )
+        for name in plan.arms
     }
     report = ConfirmReport(done)
     document = {
         "mixopt": mixopt.__version__,
         "arms": file_digest(exp.folder / ARMS),
-        "looks": looks,
         **report.to_json(),
     }
     write_json(exp.folder / RESULT, document)
@@ -150,16 +189,37 @@ def read_confirmation(exp: Experiment) -> dict[str, Any] | None:
     return found if current else None
 
 
-def _fixed_arms(exp: Experiment, proposal: Mapping[str, Any]) -> dict[str, tuple[Arm, ...]]:
-    """The arms by objective, from `arms.json`, which is written once for a proposal."""
+def _fixed(
+    exp: Experiment, proposal: Mapping[str, Any]
+) -> tuple[dict[str, tuple[Arm, ...]], tuple[int, ...]]:
+    """The arms by objective and the seeds, from `arms.json`, which is written once for a proposal.
+
+    Seeds that `proxy.toml` lists may grow later; those that power asks for stand in `arms.json`.
+    """
     path = exp.folder / ARMS
     made_from = file_digest(exp.folder / "proposal.json")
     if not path.exists() or read_json(path)["proposal"] != made_from:
         arms = {name: _arms(exp, name, told) for name, told in proposal["objectives"].items()}
         told = {name: [arm.to_json() for arm in own] for name, own in arms.items()}
-        write_json(path, {"proposal": made_from, "objectives": told})
-    written = read_json(path)["objectives"]
-    return {name: tuple(Arm.from_json(arm) for arm in own) for name, own in written.items()}
+        seeds = _powerful_seeds(exp, arms, proposal) if exp.proxy_file.confirm.by_power else None
+        write_json(path, {"proposal": made_from, "objectives": told, "seeds": seeds})
+    written = read_json(path)
+    by_power = written.get("seeds") if exp.proxy_file.confirm.by_power else None
+    seeds = tuple(by_power or exp.proxy_file.confirm.seeds)
+    objectives = written["objectives"].items()
+    return {name: tuple(Arm.from_json(arm) for arm in own) for name, own in objectives}, seeds
+
+
+def _powerful_seeds(
+    exp: Experiment, arms: Mapping[str, Sequence[Arm]], proposal: Mapping[str, Any]
+) -> list[int]:
+    """As many seeds as the objective that needs most asks for: the file's, then those after."""
+    needed = [
+        _blocks(exp, own, proposal["objectives"][name], LEAST_SEEDS) for name, own in arms.items()
+    ]
+    count = max(DEFAULT_SEEDS if one.power is None else one.count for one in needed)
+    listed = exp.proxy_file.confirm.seeds
+    return [*listed, *range(max(listed) + 1, max(listed) + 1 + count)][:count]
 
 
 def _arms(exp: Experiment, objective: str, told: Mapping[str, Any]) -> tuple[Arm, ...]:
@@ -177,17 +237,18 @@ def _arms(exp: Experiment, objective: str, told: Mapping[str, Any]) -> tuple[Arm
     return plan_arms(exp.space, proposals, rivals, best)
 
 
-def _blocks(exp: Experiment, arms: Sequence[Arm], told: Mapping[str, Any]) -> Blocks:
+def _blocks(exp: Experiment, arms: Sequence[Arm], told: Mapping[str, Any], least: int) -> Blocks:
     """How many seeds would do, by the predicted gain and the noise of the swarm's runs."""
     law = read_json(exp.folder / "law.json")
     noise = law["report"]["objectives"][told["objective"]]["noise"]
     pick = next(entry for entry in told["entries"] if entry["role"] == "proposal")
     gain = pick["gains"][told["best_baseline"]]["mean"]
-    return blocks_needed(gain, noise, arms)
+    return blocks_needed(gain, noise, arms, least=least)
 
 
-def _run(exp: Experiment, arm: Arm, seed: int) -> Run:
-    return planned_run(
+def arm_run(exp: Experiment, arm: Arm, seed: int) -> Run:
+    """The run one size up of an arm under a training seed, planned or not."""
+    run = planned_run(
         exp,
         exp.space.schedule_row(arm.schedule),
         seed=seed,
@@ -197,51 +258,101 @@ def _run(exp: Experiment, arm: Arm, seed: int) -> Run:
         seed_block=seed,
         round_=0,
     )
+    return replace(run, scale=_scale(exp))
 
 
-def _looks(exp: Experiment, seeds: Sequence[int]) -> list[list[int]]:
-    """The sets of seeds under which these arms were judged, this one included."""
-    before = read_confirmation(exp)
-    looks: list[list[int]] = [] if before is None else before["looks"]
-    return looks if list(seeds) in looks else [*looks, list(seeds)]
+def _scale(exp: Experiment) -> tuple[float, float, float] | None:
+    """The scale of a confirming run that is trained elsewhere; None where nobody says."""
+    spec, proxy = exp.proxy_file.confirm, exp.proxy_file
+    resized = spec.preset is not None or bool(spec.sizes)
+    sizes = spec.scale or (None if resized else proxy.scale)
+    return None if sizes is None else (*sizes, float(spec.tokens or proxy.tokens))
+
+
+def _looks(
+    judged: Sequence[Sequence[int]], seeds: Sequence[int], values: Array
+) -> tuple[tuple[int, ...], ...]:
+    """The sets of complete seeds judged so far with this one: the same set again is no new look."""
+    now = tuple(seed for seed, column in zip(seeds, values.T) if np.isfinite(column).all())
+    before = tuple(tuple(one) for one in judged if tuple(one) != now)
+    return (*before, now)
+
+
+class Measured(NamedTuple):
+    """What the runs of an objective's arms scored."""
+
+    values: Array
+    """(A, S) objective of each arm and seed, NaN where a run is missing or failed."""
+    documents: Array | None
+    """(draws, A, S) on evaluation documents drawn anew; None where their losses are not known."""
+    text: str
+    """`test`, or `validation` where runs were not scored on test text."""
+    parameters: float | None
+    """Of the models that were trained, None where nobody says."""
+
+
+def measured(
+    exp: Experiment, name: str, arms: Sequence[Arm], cells: Sequence[Sequence[Run | None]]
+) -> Measured:
+    """The objective called `name` of the runs `cells` by arm and seed, of test text if scored.
+
+    Raises DataError where no run of the natural mixture, the reference, is finished.
+    """
+    finished = [run for row in cells for run in row if run is not None and run.status == "finished"]
+    if not finished:
+        raise DataError("no run of these arms is finished: train what is planned")
+    table = join(finished, exp.space, _metrics(finished), exp.directions)
+    objective, text = _objective(exp, name, table)
+    reference = _reference(arms, cells, table)
+    return Measured(
+        values=_values(objective, cells, table, reference),
+        documents=resampled_values(
+            objective, reference, cells, exp.folder / "evaluations", np.random.default_rng(0)
+        ),
+        text=text,
+        parameters=proxy_parameters(table.scales[0]),
+    )
 
 
 def _judge_one(
     exp: Experiment,
     name: str,
-    arms: Sequence[Arm],
-    seeds: Sequence[int],
+    plan: ConfirmPlan,
     told: Mapping[str, Any],
-    looks: int,
+    judged: Sequence[Sequence[int]],
 ) -> ObjectiveConfirmation:
     """The arms of one objective, judged on test text where it was scored."""
-    by_id = {run.id: run for run in exp.runs()}
-    cells = [[by_id.get(_run(exp, arm, seed).id) for seed in seeds] for arm in arms]
-    finished = [run for row in cells for run in row if run is not None and run.status == "finished"]
-    table = join(finished, exp.space, _metrics(exp, finished), exp.space_file.metrics)
-    objective, text = _objective(exp, name, table)
-    reference = _reference(arms, cells, table)
-    values = _values(objective, cells, table, reference)
-    documents = resampled_values(
-        objective, reference, cells, exp.folder / "evaluations", np.random.default_rng(0)
+    arms, by_id = plan.arms[name], {run.id: run for run in plan.runs}
+    cells = [[by_id[arm_run(exp, arm, seed).id] for seed in plan.seeds] for arm in arms]
+    found = measured(exp, name, arms, cells)
+    looks = _looks(judged, plan.seeds, found.values)
+    result = judge(
+        found.values,
+        arms,
+        predicted=_predicted(arms, told),
+        documents=found.documents,
+        looks=len(looks),
     )
-    predicted = _predicted(arms, told)
-    result = judge(values, arms, predicted=predicted, documents=documents, looks=looks)
     proposal = result.proposals[0]
     evidence = ConfirmationEvidence(
         rivals=tuple(
             Rival(one.rival, one.difference, one.upper) for one in result.against(proposal)
         ),
         seeds=result.blocks,
-        parameters=proxy_parameters(table.scales[0]),
+        parameters=found.parameters,
     )
-    return ObjectiveConfirmation(judge_confirmation(evidence), result, text)
+    return ObjectiveConfirmation(judge_confirmation(evidence), result, found.text, looks)
 
 
-def _metrics(exp: Experiment, finished: Sequence[Run]) -> list[str] | None:
-    """Every test metric that was measured, or None for the usual ones on validation text."""
+def _metrics(finished: Sequence[Run]) -> list[str] | None:
+    """Every test metric and task that was measured, or None for the usual ones without test text.
+
+    Tasks have no test text of their own: their items are the same as in the swarm.
+    """
     measured = {name for run in finished for name in run.metrics}
-    return sorted(name for name in measured if name.partition("/")[0].endswith("@test")) or None
+    tests = {name for name in measured if name.partition("/")[0].endswith("@test")}
+    tasks = {name for name in measured if name.startswith("task/")}
+    return sorted(tests | tasks) if tests else None
 
 
 def _objective(exp: Experiment, name: str, table: Table) -> tuple[Objective, str]:

@@ -186,7 +186,8 @@ _OBJECTIVE_HEAD = """
 _PROXY = f"""\
 # What a proxy is. A change here makes new runs; old ones stay in the table.
 
-preset = "tiny"        # tiny, pico, nano: see `proxies/presets.py` for their sizes
+preset = "tiny"        # tiny, pico, nano, micro, mini, small, base: sizes in docs/proxies.md
+style = "default"      # whose router: default, olmoe, qwen3, deepseek, gptoss
 tokens = 200_000       # training tokens of one run
 seeds = [1, 2, 3, 4]   # training seeds, one for each block of the swarm
 simulated_epochs = true  # repeat each domain as often as the target would
@@ -203,8 +204,10 @@ vocabulary = {DataSpec().vocabulary}
 
 [evaluation]
 windows = 64           # windows for each domain, validation and test alike
+# tasks = {{arc = "arc.jsonl"}}  # gold completions, lines of "prompt" and "completion": task/arc
+# metrics = ["package.module:function"]  # your own, see docs/evaluation.md
 
-[confirm]              # one size up: the proposals against every baseline
-sizes = {{width = 96, layers = 3}}
+[confirm]              # one size up, three times the active parameters
+sizes = {{width = 96, layers = 3, hidden = 80}}
 seeds = [101, 102, 103, 104, 105]
 """

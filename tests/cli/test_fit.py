@@ -1,6 +1,7 @@
 """`fit` and `propose` on studies written by hand: scales, gaps in the design, picks to verify."""
 
 import json
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -99,14 +100,19 @@ def test_a_pick_where_no_run_went_is_planned_not_claimed(mixopt, tmp_path, weigh
     folder = study(tmp_path / "s", rows, losses)
     (folder / "proxy.toml").write_text('tokens = 4096\nseeds = [1, 2]\npreset = "tiny"\n')
     fit(mixopt, folder)
-    first = json.loads(mixopt("propose", folder, "-k", 1, "--json").out)["objectives"]["mean"]
+    copytree(folder, tmp_path / "held")
+    held = json.loads(mixopt("propose", tmp_path / "held", "-k", 1, "--json").out)
+    assert held["objectives"]["mean"]["held"]["a"] < 0.5
+    assert len(held["objectives"]["mean"]["verify"]) >= 2
+    ask = ("propose", folder, "-k", 1, "--outside", "--json")
+    first = json.loads(mixopt(*ask).out)["objectives"]["mean"]
     assert first["verdict"]["verdict"] == "run_more"
     assert first["verdict"]["reasons"][0] == "outside_region"
     assert len(first["verify"]) >= 2
     planned = [run for run in Experiment(folder).runs() if run.origin == "verify"]
     assert {run.name for run in planned} == set(first["verify"])
     assert len({run.seed for run in planned}) == 1
-    again = json.loads(mixopt("propose", folder, "-k", 1, "--json").out)["objectives"]["mean"]
+    again = json.loads(mixopt(*ask).out)["objectives"]["mean"]
     assert again["verify"] == first["verify"]
     assert len(Experiment(folder).runs()) == len(losses) + len(planned)
 
