@@ -11,22 +11,39 @@ def sample(
     folder: str = FOLDER,
     number: int = typer.Option(..., "-n", min=1, help="design points to plan"),
     design: str = typer.Option("spacefill", help="how to choose them"),
+    objective: str = typer.Option(None, help="what a search improves; default: the first"),
+    lr_scale: float = typer.Option(
+        None, help="instead, the -n leading mixtures again at so many times the learning rate"
+    ),
+    controller: str = typer.Option(
+        None, help="instead, -n runs whose mixture it moves, their rivals, and then their replays"
+    ),
+    warm: str = typer.Option(None, help="folder of an earlier study to start from (bo)"),
     seed: int = typer.Option(0, help="randomness of the design, not of training"),
     as_json: bool = JSON,
     quiet: bool = QUIET,
 ) -> None:
-    """Plan runs: design points in blocks, anchors that measure noise, and baselines."""
+    """Plan runs: a swarm with anchors and baselines, or what a search wants to know next."""
     from mixopt.experiment import Experiment
-    from proxies.cost import planned_cost
+    from proxies.cost import flops_model, planned_cost
 
     exp = Experiment(folder)
-    plan = exp.sample(number, design, seed)
+    if controller is not None and lr_scale is not None:
+        raise typer.BadParameter("choose one of --controller and --lr-scale")
+    if controller is not None:
+        plan = exp.sample_controlled(controller, number)
+    elif lr_scale is None:
+        plan = exp.sample(number, design, seed, objective, flops_model(exp), warm)
+    else:
+        plan = exp.sample_again(number, lr_scale)
     cost = planned_cost(exp)
     if as_json:
         emit({**plan.to_json(), "cost": cost.to_json()})
         return
     roles = ", ".join(f"{value} {name}" for name, value in plan.roles().items())
     say(f"{len(plan.runs)} runs ({roles}), {plan.new} of them new", quiet)
+    for note in plan.notes:
+        say(f"note: {note}", quiet)
     unknown = "unknown"
     table(
         "what is planned will cost",

@@ -257,6 +257,13 @@ def _judged(
     return "no", f"Kendall's tau is at least {interval[0]:.2f} and no leader changes order surely"
 
 
+def kendall(
+    first: Array, second: Array, rng: np.random.Generator
+) -> tuple[float | None, tuple[float, float] | None]:
+    """Kendall's tau-b of two sides (k,) and its 90 % interval over resampled entries."""
+    return _tau(first, second), _tau_interval(first, second, rng)
+
+
 def _tau(small: Array, large: Array) -> float | None:
     """Kendall's tau-b; None where a side is constant."""
     return _taus(small, large, np.ones((1, len(small))))[0]

@@ -31,8 +31,20 @@ VERIFY = "verify"
 SEARCH = "search:"
 """Origins of runs that a search chose by a law start so."""
 
+CALIBRATION = "calibration"
+"""The origin of runs that find a learning rate, and the key that tells them apart in a proxy."""
+ROBUSTNESS = "robustness"
+"""The origin of runs that repeat mixtures at another learning rate."""
+LR_SCALE = "lr_scale"
+"""The key in a proxy of a constant learning rate that is so many times the tuned one."""
+
 Schedule = tuple[tuple[float, Mapping[str, float]], ...]
 """(fraction of training, mixture) pairs; a mixture is a schedule of one."""
+
+
+def is_apart(origin: str) -> bool:
+    """Whether runs of this origin answer a question of their own: no law is fitted on them."""
+    return origin in (CONFIRM, CALIBRATION, ROBUSTNESS)
 
 
 def is_searched(origin: str) -> bool:

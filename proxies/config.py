@@ -7,20 +7,42 @@ counts, because each was fitted on far larger models (N total parameters, D toke
     Ling    (arXiv:2507.17702)  lr = 1.1576 C^-0.1529          batch = 0.0694 C^0.3644 tokens
     cap     lr <= 5e-3, the best rate seen on models below 1M; batch: the geometric mean of the two
 
+A batch has at least 32 sequences, because the balance of experts is counted over it and needs
+sequences of every domain, even where that leaves a short run fewer than 1,500 steps. Counts are
+averaged over 8 steps whatever the mixture: 1 domain in 100 is then seen in the 256 sequences that
+they come from, and no member of a swarm, nor a confirming run, is balanced differently.
+
 `tiny` is too short for any of them and has settings of its own, found by trial.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from math import ceil, isfinite, sqrt
+from math import ceil, inf, isfinite, sqrt
 from typing import Any
 
 from mixopt.errors import ConfigError, nearest
 from mixopt.files import digest
+from mixopt.runs import CALIBRATION, LR_SCALE
 from proxies.presets import PRESETS, Sizes
+from proxies.styles import STYLES, Style
 
-_KEYS = ("preset", "tokens", "sizes", "training", "simulated_epochs")
-_FIXED = ("sizes", "vocabulary", "tokens")
+_KEYS = (
+    "preset",
+    "style",
+    "tokens",
+    "sizes",
+    "training",
+    "simulated_epochs",
+    LR_SCALE,
+    CALIBRATION,
+)
+_FIXED = ("sizes", "style", "vocabulary", "tokens")
+_LEAST_SEQUENCES = 32
+_LEAST_STEPS = 1500
+_LEAST_BATCH = 4096
+_LARGE_BATCH = 524_288
+"""Tokens a step from which gradients are so exact that Adam may forget them sooner."""
+_SMOOTHING = 8.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,7 @@ class TrainConfig:
     """One proxy's training; two runs of one config differ by mixture and seed alone."""
 
     sizes: Sizes
+    style: Style
     vocabulary: int
     tokens: int
     """Training tokens, rounded up to whole steps."""
@@ -45,11 +68,15 @@ class TrainConfig:
     """Largest gradient norm of one proxy."""
     average: float = 16.0
     """Exponent of the power average of the weights, which is evaluated; 1e9: the last weights."""
-    balance: float = 1e-2
-    """Coefficient of the load-balancing loss."""
-    z_loss: float = 1e-3
+    balance: float = STYLES["default"].balance
+    """Coefficient of the load-balancing loss over the batch."""
+    sequence_balance: float = 0.0
+    """Coefficient of the load-balancing loss within each sequence."""
+    z_loss: float = STYLES["default"].z_loss
     """Coefficient of the router's z-loss."""
-    count_smoothing: float = 1.0
+    bias_step: float = 0.0
+    """Step of the bias that balances the choice of experts; 0 for none."""
+    count_smoothing: float = _SMOOTHING
     """Steps over which expert counts are averaged for the balancing loss."""
     init_scale: float = 1.0
     """Initial sd of matrices times sqrt(fan in)."""
@@ -86,9 +113,10 @@ class TrainConfig:
 def resolve(proxy: Mapping[str, Any], vocabulary: int) -> TrainConfig:
     """The settings behind the training identity of `proxy.toml`.
 
-    `proxy`: preset, tokens, and optionally sizes and training (what differs from the preset);
-    simulated_epochs is read by whoever chooses the pools. Raises ConfigError for an unknown preset
-    or setting and for sizes that do not fit together.
+    `proxy`: preset, tokens, and optionally style, sizes and training (what differs from preset and
+    style) and lr_scale, which multiplies the rate and keeps it constant. simulated_epochs is read
+    by whoever chooses the pools. Raises ConfigError for an unknown preset, style or setting and for
+    sizes that do not fit together.
 
     >>> config = resolve({"preset": "tiny", "tokens": 200_000}, vocabulary=4096)
     >>> config.steps
@@ -98,37 +126,41 @@ def resolve(proxy: Mapping[str, Any], vocabulary: int) -> TrainConfig:
     preset = proxy["preset"]
     if preset not in PRESETS:
         raise ConfigError(f"no preset is called {preset!r}, {nearest(preset, PRESETS)}")
-    sizes = _overridden(PRESETS[preset], proxy.get("sizes", {}), "sizes", ())
-    _check_sizes(sizes)
-    tokens = int(proxy["tokens"])
-    plain = (
-        _tiny(sizes, vocabulary, tokens) if preset == "tiny" else rule(sizes, vocabulary, tokens)
-    )
+    name = proxy.get("style", "default")
+    if name not in STYLES:
+        raise ConfigError(f"no style is called {name!r}, {nearest(name, STYLES)}")
+    style = STYLES[name]
+    sizes = _overridden(style.sized(PRESETS[preset]), proxy.get("sizes", {}), "sizes", ())
+    _check_sizes(sizes, style)
+    settings = _tiny if preset == "tiny" else rule
+    plain = settings(sizes, vocabulary, int(proxy["tokens"]), style)
     config = _overridden(plain, proxy.get("training", {}), "training", _FIXED)
     _check_training(config)
-    return config
+    return _at_rate(config, float(proxy[LR_SCALE])) if LR_SCALE in proxy else config
 
 
-def rule(sizes: Sizes, vocabulary: int, tokens: int) -> TrainConfig:
+def rule(
+    sizes: Sizes, vocabulary: int, tokens: int, style: Style = STYLES["default"]
+) -> TrainConfig:
     """Settings by the laws named above, with warm-up, a constant rate and a linear decay."""
-    parameters = sizes.parameters()
-    rate, wanted = learning_rate_and_batch(sizes, tokens)
+    rate, batch = learning_rate_and_batch(sizes, tokens)
     context = sizes.context
-    # at least 1,500 steps come before at least 8 sequences: a proxy of few steps learns nothing
-    most = int(tokens / 1500 / context)
-    sequences = max(1, min(round(max(wanted, 4096, 8 * context) / context), most))
-    if sequences * context < wanted:
-        rate *= max(sqrt(sequences * context / wanted), 0.5)
-    warmup = min(0.05 * tokens, parameters) / (sequences * context)
+    wanted = round(max(batch, _LEAST_BATCH) / context)
+    sequences = max(_LEAST_SEQUENCES, min(wanted, int(tokens / _LEAST_STEPS / context)))
+    if sequences < wanted:
+        rate *= max(sqrt(sequences / wanted), 0.5)
+    warmup = min(0.05 * tokens, sizes.parameters()) / (sequences * context)
     return TrainConfig(
         sizes=sizes,
+        style=style,
         vocabulary=vocabulary,
         tokens=tokens,
         sequences=sequences,
         learning_rate=rate,
         warmup_steps=ceil(warmup),
         decay=0.2,
-        count_smoothing=max(1.0, 32 / sequences),
+        beta2=0.99 if sequences * context < _LARGE_BATCH else 0.95,
+        **_router(style),
     )
 
 
@@ -148,7 +180,7 @@ def learning_rate_and_batch(sizes: Sizes, tokens: int) -> tuple[float, float]:
     return min(step_law, ling, 5e-3), batch
 
 
-def _tiny(sizes: Sizes, vocabulary: int, tokens: int) -> TrainConfig:
+def _tiny(sizes: Sizes, vocabulary: int, tokens: int, style: Style) -> TrainConfig:
     """Settings that take a `tiny` past word frequencies within 0.2M tokens.
 
     Many small steps at a high rate, and no decay: the averaged weights can be judged at any time.
@@ -156,6 +188,7 @@ def _tiny(sizes: Sizes, vocabulary: int, tokens: int) -> TrainConfig:
     """
     return TrainConfig(
         sizes=sizes,
+        style=style,
         vocabulary=vocabulary,
         tokens=tokens,
         sequences=2,
@@ -164,8 +197,22 @@ def _tiny(sizes: Sizes, vocabulary: int, tokens: int) -> TrainConfig:
         decay=0.0,
         weight_decay=0.0,
         average=8.0,
-        count_smoothing=8.0,
+        **_router(style),
     )
+
+
+def _router(style: Style) -> dict[str, float]:
+    """What [training] may change of a style's balancing."""
+    names = ("balance", "sequence_balance", "z_loss", "bias_step")
+    return {name: getattr(style, name) for name in names}
+
+
+def _at_rate(config: TrainConfig, scale: float) -> TrainConfig:
+    """The same training at another rate, which is constant from the first step to the last."""
+    if not 0 < scale < inf:
+        raise ConfigError(f"{LR_SCALE} must be a positive number, got {scale}")
+    rate = scale * config.learning_rate
+    return replace(config, learning_rate=rate, warmup_steps=0, decay=0.0)
 
 
 def _overridden(base: Any, changes: Mapping[str, Any], table: str, fixed: tuple[str, ...]) -> Any:
@@ -189,7 +236,7 @@ def _check_known(what: str, given: Mapping[str, Any], known: tuple[str, ...]) ->
             raise ConfigError(f"unknown {what}: {name!r}, {nearest(name, known)}")
 
 
-def _check_sizes(sizes: Sizes) -> None:
+def _check_sizes(sizes: Sizes, style: Style) -> None:
     for name, value in asdict(sizes).items():
         if value < (0 if name == "shared" else 1):
             raise ConfigError(f"[sizes] {name} must be at least 1, got {value}")
@@ -201,10 +248,12 @@ def _check_sizes(sizes: Sizes) -> None:
         raise ConfigError(
             f"[sizes] width and hidden must be multiples of 8, got {sizes.width} and {sizes.hidden}"
         )
-    if not 2 <= sizes.active <= sizes.experts:
+    least = 2 if style.renormalised else 1
+    if not least <= sizes.active <= sizes.experts:
+        reason = " (one expert with a gate of 1 gives its router no gradient)" * (least == 2)
         raise ConfigError(
-            "[sizes] active must lie between 2 (one expert with a gate of 1 gives its router no "
-            f"gradient) and experts, got {sizes.active} of {sizes.experts}"
+            f"[sizes] active must lie between {least}{reason} and experts, got {sizes.active} of "
+            f"{sizes.experts}"
         )
     if sizes.experts > 1023:
         raise ConfigError(f"[sizes] experts must be at most 1023, got {sizes.experts}")
@@ -214,7 +263,14 @@ def _check_training(config: TrainConfig) -> None:
     for name in ("tokens", "sequences", "learning_rate", "clip", "average", "init_scale"):
         if not getattr(config, name) > 0:
             raise ConfigError(f"[training] {name} must be positive, got {getattr(config, name)}")
-    for name in ("warmup_steps", "weight_decay", "balance", "z_loss"):
+    for name in (
+        "warmup_steps",
+        "weight_decay",
+        "balance",
+        "sequence_balance",
+        "z_loss",
+        "bias_step",
+    ):
         if not getattr(config, name) >= 0:
             raise ConfigError(f"[training] {name} must be 0 or more, got {getattr(config, name)}")
     for name, end in (("decay", 1.0), ("beta2", 1.0)):
@@ -225,4 +281,9 @@ def _check_training(config: TrainConfig) -> None:
     if not config.count_smoothing >= 1:
         raise ConfigError(
             f"[training] count_smoothing must be at least 1 step, got {config.count_smoothing}"
+        )
+    if config.z_loss and config.style.scores == "sigmoid":
+        raise ConfigError(
+            f"[training] z_loss must be 0 where scores are sigmoids, got {config.z_loss}: "
+            "shifting their logits changes the scores"
         )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.runs import Run, Schedule
+from mixopt.runs import CALIBRATION, ROBUSTNESS, Run, Schedule
 from proxies.data import Data
 from proxies.study import Study
 
@@ -110,6 +110,8 @@ def _unigram_nats(
 
 
 def _is_scored(run: Run, data: Data) -> bool:
+    if run.origin in (CALIBRATION, ROBUSTNESS):  # at rates that were not meant to be good
+        return False
     wanted = {f"{data.measures[0]}/{name}" for name in data.evaluation_names}
     scored = wanted <= set(run.metrics)
     return scored and run.data == data.hash and run.schedule is not None

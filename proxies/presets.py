@@ -75,4 +75,17 @@ PRESETS = {
     "nano": Sizes(
         layers=6, width=96, heads=3, experts=16, active=4, shared=1, hidden=48, context=512
     ),
+    "micro": Sizes(
+        layers=8, width=128, heads=4, experts=32, active=4, shared=1, hidden=64, context=512
+    ),
+    "mini": Sizes(
+        layers=8, width=192, heads=3, experts=32, active=4, shared=1, hidden=96, context=1024
+    ),
+    "small": Sizes(
+        layers=10, width=256, heads=4, experts=32, active=4, shared=1, hidden=96, context=1024
+    ),
+    "base": Sizes(
+        layers=10, width=320, heads=5, experts=64, active=8, shared=1, hidden=80, context=2048
+    ),
 }
+"""By name; `tiny` is for tests and demonstrations, `base` for confirming what the others found."""

@@ -1,23 +1,41 @@
-"""sample: plan a swarm - design points in blocks, anchors that measure noise, baselines."""
+"""sample: plan the next runs - a swarm that covers the space, or what a search wants to know.
+
+A swarm is design points in blocks, anchors that measure noise, and baselines. Runs that a search
+chose are of one block, because they are compared with each other.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mixopt.baselines import baselines
 from mixopt.designs import make_design
+from mixopt.designs.base import Plan
 from mixopt.designs.blocks import PlannedRun, plan_swarm
+from mixopt.errors import ConfigError, DataError, nearest
+from mixopt.fidelity import Fidelity, Flops, fidelities_of
+from mixopt.noise import remove_block_effects
 from mixopt.problem import Problem
-from mixopt.runs import CONFIRM, Run
+from mixopt.runs import SEARCH, VERIFY, Run, is_apart
+from mixopt.table import row_of
+from mixopt.warm_start import read_warm
 
 if TYPE_CHECKING:
     from mixopt.experiment import Experiment
 
 CAP_WIDENING = 2.0
 """Swarm points may reach twice a cap, so that the cap lies inside the sampled region."""
+
+COVERING = ("dirichlet", "random", "sobol", "spacefill")
+"""Designs that do not look at the runs."""
+WARMED = ("bo",)
+"""Designs that start from an earlier study."""
+OVER_FIDELITIES = ("mfbo",)
+"""Designs that look at runs of every size, and plan several."""
 
 _DECIMALS = 6
 
@@ -29,6 +47,8 @@ class SamplePlan:
     runs: tuple[Run, ...]
     new: int
     design: str
+    notes: tuple[str, ...] = ()
+    """What the design has to say of its plan."""
 
     def roles(self) -> dict[str, int]:
         """How many runs are design points, anchors and baselines."""
@@ -48,6 +68,7 @@ class SamplePlan:
         return {
             "design": self.design,
             "new": self.new,
+            "notes": list(self.notes),
             "tokens": self.tokens,
             "roles": self.roles(),
             "runs": [
@@ -62,34 +83,137 @@ class SamplePlan:
         }
 
 
-def sample(exp: Experiment, count: int, design: str, seed: int) -> SamplePlan:
-    """Plan `count` design points in blocks, with anchors and baselines beside them.
+def sample(
+    exp: Experiment,
+    count: int,
+    design: str,
+    seed: int,
+    objective: str | None = None,
+    flops: Flops | None = None,
+    warm: str | None = None,
+) -> SamplePlan:
+    """Plan `count` points: a swarm with anchors and baselines, or the next runs of a search.
 
-    The plan is a function of the files, `count`, `design` and `seed`: asked again, nothing is
-    planned twice.
+    The plan is a function of the files, `count`, `design` and `seed`: a swarm asked for again plans
+    nothing twice, a search goes on from the results, with what is still planned taken. `objective`
+    is what a search improves; default: the first of space.toml. `flops` models what runs cost,
+    for designs that weigh costs; default: what runs measured. `warm` is the folder of an earlier
+    study, for designs that start from one.
     """
-    rng = np.random.default_rng(seed)
+    plan = plan_sample(exp, count, design, seed, objective, flops, warm)
+    known = {run.id for run in exp.runs()}
+    new = [run for run in plan.runs if run.id not in known]
+    if new:
+        exp.append(new)
+    return plan
+
+
+def plan_sample(
+    exp: Experiment,
+    count: int,
+    design: str,
+    seed: int,
+    objective: str | None = None,
+    flops: Flops | None = None,
+    warm: str | None = None,
+) -> SamplePlan:
+    """What `sample` would plan, not yet in the table."""
+    known = {run.id: run for run in exp.runs()}
+    round_ = next_round(list(known.values()))
+    problem = design_problem(exp, design, objective, flops)
+    if warm:
+        if design not in WARMED:
+            known = ", ".join(WARMED)
+            raise ConfigError(
+                f"expected a design that starts from an earlier study ({known}), got {design!r}"
+            )
+        problem = replace(problem, warm=read_warm(exp.space, warm, objective))
+    rng = np.random.default_rng(seed if problem.table is None else (seed, round_))
+    plan = make_design(design).detailed(problem, count, rng)
+    if plan.searched:
+        runs = _searched(exp, plan, design, round_, problem.fidelities)
+    else:
+        runs = _swarm(exp, plan.rows, design, round_, rng)
+    merged = {run.id: known.get(run.id, run) for run in runs}
+    new = sum(run_id not in known for run_id in merged)
+    return SamplePlan(tuple(merged.values()), new, design, plan.notes)
+
+
+def design_problem(
+    exp: Experiment, design: str, objective: str | None, flops: Flops | None = None
+) -> Problem:
+    """What a design may look at: the limits, caps twice as wide; for a search the runs as well."""
     wide = exp.space.widened(CAP_WIDENING)
-    points = make_design(design).plan(Problem(wide), count, rng)
+    if design in COVERING:
+        return Problem(wide)
+    runs = [run for run in exp.runs() if not is_apart(run.origin)]
+    if not any(run.status == "finished" for run in runs):
+        return Problem(wide)
+    try:
+        everything = exp.table()
+    except DataError:  # finished runs, but none that a law could read
+        return Problem(wide)
+    over = design in OVER_FIDELITIES
+    table = everything if over else remove_block_effects(everything.cohort())
+    goals = exp.objectives(table)
+    if objective is not None and objective not in goals:
+        raise ConfigError(f"space.toml has no objective {objective!r}, {nearest(objective, goals)}")
+    pending = [
+        row_of(run, exp.space)
+        for run in runs
+        if run.status != "finished" and run.schedule is not None
+    ]
+    return Problem(
+        wide,
+        table,
+        objective=goals[objective or next(iter(goals))],
+        pending=np.array(pending).reshape(-1, wide.width),
+        fidelities=fidelities_of(exp.proxy_file, runs, flops) if over else (),
+    )
+
+
+def _swarm(
+    exp: Experiment, points: np.ndarray, design: str, round_: int, rng: np.random.Generator
+) -> list[Run]:
+    """Points in blocks, with anchors and baselines beside them."""
+    count = len(points)
     rivals = baselines(exp.space, exp.user_baselines())
     extra = [item.row for name, item in rivals.items() if name != "natural"]
     extra_rows = np.array(extra).reshape(len(extra), exp.space.width)
     planned = plan_swarm(
         np.concatenate([points, extra_rows]), exp.space.reference, exp.proxy_file.seeds, rng
     )
-    known = {run.id: run for run in exp.runs()}
-    round_ = next_round(list(known.values()))
     labels = [name for name in rivals if name != "natural"]
-    runs = [_run(exp, item, count, design, labels, round_) for item in planned]
-    new = [run for run in runs if run.id not in known]
-    if new:
-        exp.append(new)
-    return SamplePlan(tuple(known.get(run.id, run) for run in runs), len(new), design)
+    return [_run(exp, item, count, design, labels, round_) for item in planned]
+
+
+def _searched(
+    exp: Experiment, plan: Plan, design: str, round_: int, fidelities: Sequence[Fidelity]
+) -> list[Run]:
+    """The points of a search as runs of one block, each at the fidelity that it was planned for."""
+    seed, found = exp.proxy_file.seeds[0], []
+    for i, row in enumerate(plan.rows):
+        kind = None if plan.fidelity is None else fidelities[plan.fidelity[i]]
+        suffix = "" if kind is None else f"-{kind.name}"
+        found.append(
+            planned_run(
+                exp,
+                row,
+                seed=seed,
+                proxy=exp.proxy_file.identity() if kind is None else dict(kind.proxy),
+                name=f"r{round_}-{design}-{i + 1:03d}{suffix}",
+                origin=VERIFY if design == "verify" else f"{SEARCH}{design}",
+                seed_block=0,
+                round_=round_,
+            )
+        )
+    return found
 
 
 def mixture_of(run: Run) -> dict[str, float]:
-    """The mean shares of a planned run by domain."""
-    assert run.schedule is not None
+    """The mean shares of a planned run by domain; of a controlled one, those it ended with."""
+    if run.schedule is None:
+        return dict(run.mixture or {})
     names = run.schedule[0][1]
     return {name: sum(part * mix[name] for part, mix in run.schedule) for name in names}
 
@@ -149,6 +273,6 @@ def planned_run(
 
 
 def next_round(known: list[Run]) -> int:
-    """Rounds count from 0; runs of `confirm` stand outside them."""
-    rounds = [run.round for run in known if run.origin != CONFIRM]
+    """Rounds count from 0; runs that no law is fitted on stand outside them."""
+    rounds = [run.round for run in known if not is_apart(run.origin)]
     return max(rounds, default=-1) + 1

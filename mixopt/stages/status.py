@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixopt.claims import Claims
+from mixopt.runs import CALIBRATION
 
 if TYPE_CHECKING:
     from mixopt.experiment import Experiment
@@ -58,7 +59,7 @@ def _next_step(exp: Experiment, counts: dict[str, dict[str, int]], results: dict
     """The first command whose result is missing."""
     folder = exp.folder
     waiting = sum(states["planned"] + states["running"] for states in counts.values())
-    if not counts:
+    if set(counts) <= {CALIBRATION}:
         return f"nothing is planned yet: mixopt sample {folder} -n 24"
     if waiting and not results["data/manifest.json"]:
         return (
