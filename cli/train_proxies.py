@@ -12,6 +12,7 @@ from cli.screen import FOLDER, JSON, QUIET, count, duration, emit, progress, tab
 def train_proxies(
     folder: str = FOLDER,
     workers: int = typer.Option(None, min=1, help="processes; default: one a core, or one a GPU"),
+    devices: str = typer.Option(None, help="GPUs to use, as in 0,1, or cpu; default: all visible"),
     as_json: bool = JSON,
     quiet: bool = QUIET,
 ) -> None:
@@ -25,6 +26,7 @@ def train_proxies(
         summary = proxies.train(
             folder,
             workers=workers,
+            on=None if devices is None else devices.split(","),
             progress=lambda now: report("training", now.flops_done, now.flops_total),
         )
     level = plateau(Study.open(Path(folder)))

@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from proxies.config import TrainConfig
-from proxies.kernels.experts import routed_experts, swiglu
-from proxies.kernels.norm import norm, scaled_norm
-from proxies.kernels.rope import rotate, rotation
+from proxies.kernels.experts import routed_experts, slots_on
+from proxies.kernels.linear import add_product, product
+from proxies.kernels.norm import norm
+from proxies.kernels.rope import queries_keys_values, rotation
+from proxies.kernels.swiglu import swiglu
 from proxies.presets import Sizes
 from proxies.router import Routing, route
 from proxies.seeds import key
+from proxies.styles import STYLES, Style
 
 _ROUTER_SD = 0.02
 
@@ -38,7 +41,9 @@ class Output:
     """One for each layer."""
 
 
-def shapes(sizes: Sizes, vocabulary: int) -> dict[str, tuple[int, ...]]:
+def shapes(
+    sizes: Sizes, vocabulary: int, style: Style = STYLES["default"]
+) -> dict[str, tuple[int, ...]]:
     """The shape of each weight of one proxy; matrices are (in, out)."""
     width, experts, hidden = sizes.width, sizes.experts, sizes.hidden
     layer = {
@@ -51,6 +56,8 @@ def shapes(sizes: Sizes, vocabulary: int) -> dict[str, tuple[int, ...]]:
         "moe.in": (experts, width, 2 * hidden),
         "moe.out": (experts, hidden, width),
     }
+    if style.router_bias:
+        layer["moe.router_bias"] = (experts,)
     if sizes.shared:
         layer["moe.shared_in"] = (width, 2 * hidden * sizes.shared)
         layer["moe.shared_out"] = (hidden * sizes.shared, width)
@@ -68,10 +75,11 @@ def initial(config: TrainConfig, seed: int) -> dict[str, Tensor]:
     that write to the residual stream a further 1 / sqrt(2 L), all cut at 3 sd.
     """
     weights = {}
-    for name, shape in shapes(config.sizes, config.vocabulary).items():
+    for name, shape in shapes(config.sizes, config.vocabulary, config.style).items():
         sd = _initial_sd(name, shape, config)
         if sd is None:
-            weights[name] = torch.ones(shape)
+            zero = name.endswith("router_bias")
+            weights[name] = torch.zeros(shape) if zero else torch.ones(shape)
             continue
         generator = torch.Generator().manual_seed(key(seed, "weights", name))
         weights[name] = torch.empty(shape)
@@ -85,7 +93,7 @@ def stack(members: Sequence[Weights], device: torch.device) -> dict[str, Tensor]
 
 
 def forward(weights: Weights, config: TrainConfig, tokens: Tensor) -> Output:
-    """Run P proxies on tokens (P, B, T) int64."""
+    """Run P proxies on tokens (P, B, T) int64; beside weights there may be biases (`Balance`)."""
     sizes = config.sizes
     turn = rotation(tokens.shape[2], sizes.head_width, tokens.device)
     x = _embed(tokens.flatten(1), weights["embedding"], config.embedding_scale)
@@ -97,7 +105,7 @@ def forward(weights: Weights, config: TrainConfig, tokens: Tensor) -> Output:
             if name.startswith(f"{index}.")
         }
         x = _attention(x, layer, tokens.shape[1], sizes.heads, turn)
-        x, routed = _moe(x, layer, sizes.active)
+        x, routed = _moe(x, layer, sizes.active, config.style)
         routing.append(routed)
     return Output(norm(x, weights["norm"]), tuple(routing))
 
@@ -114,30 +122,30 @@ def _attention(x: Tensor, layer: Weights, sequences: int, heads: int, turn: Tens
     """x + attention(norm(x)), (P, N, D)."""
     proxies, count, width = x.shape
     split = (proxies, sequences, count // sequences, 3, heads, width // heads)
-    qkv = torch.bmm(norm(x, layer["attention.norm"]), layer["attention.qkv"]).view(split)
-    gain = layer["attention.gain"][:, None, None, :, None]  # one for queries, one for keys
-    qk = rotate(scaled_norm(qkv[:, :, :, :2], gain), turn)
-    q, k = (part.flatten(0, 1).transpose(1, 2) for part in qk.unbind(3))
-    v = qkv[:, :, :, 2].flatten(0, 1).transpose(1, 2)
+    qkv = product(norm(x, layer["attention.norm"]), layer["attention.qkv"]).view(split)
+    q, k, v = queries_keys_values(qkv, layer["attention.gain"], turn)
     mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-    return torch.baddbmm(x, mixed.transpose(1, 2).reshape(x.shape), layer["attention.out"])
+    return add_product(x, mixed.transpose(1, 2).reshape(x.shape), layer["attention.out"])
 
 
-def _moe(x: Tensor, layer: Weights, active: int) -> tuple[Tensor, Routing]:
+def _moe(x: Tensor, layer: Weights, active: int, style: Style) -> tuple[Tensor, Routing]:
     """x + shared(norm(x)) + routed(norm(x)), (P, N, D), and where the tokens went."""
     u = norm(x, layer["moe.norm"])
-    routing = route(u, layer["moe.router"], active)
-    out = x + routed_experts(u, routing.gates, routing.experts, layer["moe.in"], layer["moe.out"])
+    biases = (layer.get("moe.router_bias"), layer.get("moe.selection_bias"))
+    routing = route(u, layer["moe.router"], active, style, *biases)
+    slots = slots_on(u.device, u.shape[1], active, layer["moe.in"].shape[1])
+    weights = layer["moe.in"], layer["moe.out"]
+    out = x + routed_experts(u, routing.gates, routing.experts, *weights, slots)
     if "moe.shared_in" in layer:
-        inner = swiglu(torch.bmm(u, layer["moe.shared_in"]))
-        out = torch.baddbmm(out, inner, layer["moe.shared_out"])
+        inner = swiglu(product(u, layer["moe.shared_in"]))
+        out = add_product(out, inner, layer["moe.shared_out"])
     return out, routing
 
 
 def _initial_sd(name: str, shape: tuple[int, ...], config: TrainConfig) -> float | None:
-    """The sd of a weight before training; None for gains, which start at 1."""
+    """The sd of a weight before training; None for gains, which start at 1, and biases, at 0."""
     kind = name.rpartition(".")[2]
-    if kind in ("norm", "gain"):
+    if kind in ("norm", "gain", "router_bias"):
         return None
     if kind == "router":  # never 0: equal logits would send every token to the same experts
         return _ROUTER_SD

@@ -8,25 +8,18 @@ get the same bits as if it were not there. The average weighs step t by t^gamma 
 arXiv:2312.02696): it needs no end of training in view, so any moment can be evaluated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
 from proxies.config import TrainConfig
+from proxies.pace import Pace, pace
 
 _BETA1 = 0.9
 _EPS = 1e-8
-_GAINS = ("norm", "gain")
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """The rate of step 0, 1, ...: linear warm-up, constant, linear to 0 over the last `decay`."""
-    rise = (step + 1) / config.warmup_steps if config.warmup_steps else 1.0
-    tail = config.decay * config.steps
-    fall = (config.steps - step) / tail if tail else 1.0
-    return config.learning_rate * min(1.0, rise, fall)
+_GAINS = ("norm", "gain", "router_bias")
 
 
 class Optimiser:
@@ -41,45 +34,54 @@ class Optimiser:
         any_weight = next(iter(self.weights.values()))
         self.alive = torch.ones(len(any_weight), dtype=torch.bool, device=any_weight.device)
         self.step = 0
+        state = (self.weights, self.first, self.second)
+        self._own = {
+            names: [[_rows(kind, names, p) for kind in state] for p in range(len(any_weight))]
+            for _, names in self._groups()
+        }
 
     def update(self, gradients: Mapping[str, Tensor], losses: Tensor) -> None:
         """One step of every living proxy; gradients (P, ...) by name are used up, losses (P,)."""
+        self.move(gradients, losses, pace(self.config, self.step))
+        self.step += 1
+
+    def move(self, gradients: Mapping[str, Tensor], losses: Tensor, now: Pace) -> None:
+        """`update` at a given pace, which counts no step: all that it changes is on the device."""
         norms = gradient_norms(gradients)
         self.alive &= torch.isfinite(norms) & torch.isfinite(losses)
-        shrink = (norms / self.config.clip).clamp_min(1.0)
-        dead = (~self.alive).float()
-        rate = learning_rate(self.config, self.step)
-        for index in range(len(self.alive)):
-            for decay, names in self._groups():
-                self._move(index, names, gradients, rate, decay, shrink[index], dead[index])
-        self.step += 1
-        share = 1.0 - (1.0 - 1.0 / self.step) ** (self.config.average + 1.0)
+        shrink = (norms / self.config.clip).clamp_min(1.0).unbind()
+        dead = (~self.alive).float().unbind()
+        for decay, names in self._groups():
+            for p, (weights, first, second) in enumerate(self._own[names]):
+                own = _rows(gradients, names, p)
+                self._move(weights, own, first, second, now, decay, shrink[p], dead[p])
         for name, average in self.average.items():
-            average.lerp_(self.weights[name], share)
+            average.lerp_(self.weights[name], now.share)
 
-    def _groups(self) -> list[tuple[float, list[str]]]:
+    def _groups(self) -> list[tuple[float, tuple[str, ...]]]:
         """(weight decay, names): matrices decay, gains do not."""
-        gains = [name for name in self.weights if name.rpartition(".")[2] in _GAINS]
-        matrices = [name for name in self.weights if name not in gains]
+        gains = tuple(name for name in self.weights if name.rpartition(".")[2] in _GAINS)
+        matrices = tuple(name for name in self.weights if name not in gains)
         return [(self.config.weight_decay, matrices), (0.0, gains)]
 
     def _move(
         self,
-        index: int,
-        names: list[str],
-        gradients: Mapping[str, Tensor],
-        rate: float,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        first: list[Tensor],
+        second: list[Tensor],
+        now: Pace,
         decay: float,
         shrink: Tensor,
         dead: Tensor,
     ) -> None:
         """AdamW on some weights of one proxy: gradients / shrink, and nothing at all if dead."""
-        steps = torch.full((len(names),), float(self.step), device=dead.device)
+        steps = torch.empty(len(weights), device=dead.device).fill_(now.step)
         adamw(
-            [self.weights[name][index] for name in names],
-            [gradients[name][index] for name in names],
-            [self.first[name][index] for name in names],
-            [self.second[name][index] for name in names],
+            weights,
+            gradients,
+            first,
+            second,
             [],
             list(steps.unbind()),
             fused=True,
@@ -88,11 +90,16 @@ class Optimiser:
             amsgrad=False,
             beta1=_BETA1,
             beta2=self.config.beta2,
-            lr=rate,
+            lr=now.rate,
             weight_decay=decay,
             eps=_EPS,
             maximize=False,
         )
+
+
+def _rows(tensors: Mapping[str, Tensor], names: Sequence[str], p: int) -> list[Tensor]:
+    """What of some tensors (P, ...) is proxy p's."""
+    return [tensors[name][p] for name in names]
 
 
 def gradient_norms(gradients: Mapping[str, Tensor]) -> Tensor:

@@ -19,9 +19,10 @@ from typing import IO, Any
 import numpy as np
 
 from mixopt.errors import DataError, MixoptError
-from proxies.groups import group_size, largest_group
+from proxies.groups import group_size
 from proxies.jobs import devices, last_line, require_torch, start
 from proxies.study import Study
+from proxies.tune import known_group
 
 _WARM_UP_STEPS = 5
 
@@ -45,7 +46,7 @@ def measure_speed(
     study = Study.open(Path(folder))
     config = study.config(proxy)
     asked = devices(workers)
-    size = group_size(max(runs, 1), len(asked), largest_group(config, asked[0]))
+    size = group_size(max(runs, 1), len(asked), known_group(study.folder, config, asked))
     busy = asked[: max(1, -(-runs // size))]
     job = {"folder": str(folder), "proxy": dict(proxy), "members": size, "parent": os.getpid()}
     with ExitStack() as stack:

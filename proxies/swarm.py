@@ -31,9 +31,12 @@ from proxies.jobs import (
     start,
     status_file,
 )
+from proxies.memory import most_that_fit
 from proxies.meter import Meter, Progress
+from proxies.plugins import load_metric
 from proxies.speed import measure_speed
 from proxies.study import Study
+from proxies.tune import proxies_in_flight
 
 __all__ = ["HasFolder", "Progress", "Summary", "measure_speed", "train"]
 
@@ -73,24 +76,31 @@ def train(
     progress: Callable[[Progress], None] | None = None,
     max_swarm: int | None = None,
     checkpoint_seconds: float = 60.0,
+    on: Sequence[str] | None = None,
 ) -> Summary:
     """Train what is planned in a folder, each run once; returns when nothing is left to train.
 
     `only`: ids of runs; default all. `workers`: processes; default one a core, or one a GPU.
-    `max_swarm`: at most that many proxies in one process. Runs that failed before get new tries.
-    Runs that another trainer is at are waited for, and taken over should it die.
+    `on`: numbers of the visible GPUs to use, or "cpu"; default all. `max_swarm`: at most that many
+    proxies in one process; default by a short trial, which the folder remembers. Runs that failed
+    before get new tries. Runs that another trainer is at are waited for, and taken over should it
+    die.
 
-    Raises DataError for runs that were not planned for this corpus, PausedError when SIGINT or
+    Raises DataError for runs that were not planned for this corpus, ConfigError for devices that
+    are not here and for proxies that no worker has the memory for, PausedError when SIGINT or
     SIGTERM came (the same call goes on), MixoptError when a worker cannot work, as on a full disk.
     """
     require_torch()
     folder = Path(experiment) if isinstance(experiment, str | Path) else experiment.folder
     study = Study.open(folder)
+    for name in study.metrics:
+        load_metric(name)  # what cannot be measured is said before anything is trained
     scope = _scope(study, only)
     if not scope:
         return Summary(0, 0, 0, 0, 0.0, 0.0)
     watched = set(only) if only is not None else set(study.runs())
-    supervisor = _Supervisor(study, scope, watched, devices(workers), max_swarm, checkpoint_seconds)
+    places = devices(workers, on)
+    supervisor = _Supervisor(study, scope, watched, places, max_swarm, checkpoint_seconds)
     with _signals(supervisor.pause):
         return supervisor.train(progress or _silent)
 
@@ -194,8 +204,14 @@ class _Supervisor:
             config = self._study.config(runs[run_id].proxy)
             kind = (config.digest(), self._is_begun(run_id))
             kinds.setdefault(kind, []).append(run_id)
-            most = largest_group(config, devices[0])
-            largest[kind] = most if max_swarm is None else min(most, max_swarm)
+            largest[kind] = most_that_fit(config, devices)
+        for kind, ids in kinds.items():
+            config = self._study.config(runs[ids[0]].proxy)
+            if max_swarm is None:
+                most, folder = largest[kind], self._study.folder
+                largest[kind] = proxies_in_flight(folder, config, len(ids), devices, most)
+            else:
+                largest[kind] = min(max_swarm, largest[kind], largest_group(config, devices[0]))
         groups = plan_groups(kinds, largest, len(devices))
         flops = {
             ids: sum(self._study.config(runs[run_id].proxy).flops for run_id in ids)

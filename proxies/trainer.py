@@ -5,7 +5,7 @@ What a member learns does not depend on who trains beside it, up to rounding.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,14 +16,17 @@ from torch import Tensor
 
 from mixopt.errors import DataError
 from mixopt.online.base import Controller, Feedback
+from mixopt.online.static import Static
+from mixopt.online.trail import Trail
 from proxies import checkpoint
+from proxies.allocation import Allocation, MakeAllocator
 from proxies.config import TrainConfig
 from proxies.data import Data, MixtureStream
 from proxies.evaluate import Evaluation, evaluate
-from proxies.kernels.cross_entropy import cross_entropy
-from proxies.model import Output, forward, initial, stack
-from proxies.optimiser import Optimiser
-from proxies.router import balance_loss, z_loss
+from proxies.graph import learn_on
+from proxies.learner import Learner
+from proxies.model import Weights
+from proxies.probes import MEASURED, Probes
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,16 @@ class Member:
     """What sets the mixture; `Static` for a mixture or a schedule."""
     pools: Mapping[str, int] | None = None
     """Unique training tokens of each domain, to repeat text as the target would; None: all."""
+    reference: Mapping[str, float] | None = None
+    """Losses of a reference run by domain, for controllers that compare with one."""
 
 
 class Trainer:
     """Trains members that share sizes and settings; `advance` until `step == steps`.
 
     `names` are the domains in the order of the controllers' shares. The caller sets the number of
-    threads: one a process is fastest. Raises DataError where the corpus does not fit the settings.
+    threads: one a process is fastest. `allocator` decides the domains of sequences. Raises
+    DataError where the corpus does not fit the settings.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class Trainer:
         names: Sequence[str],
         members: Sequence[Member],
         device: torch.device,
+        allocator: MakeAllocator = Allocation,
     ) -> None:
         _check(config, data, members)
         self.config = config
@@ -68,15 +75,18 @@ class Trainer:
             config.sizes.context,
             config.sequences,
             [member.pools for member in members],
+            allocator,
         )
-        own = [initial(config, member.seed) for member in members]
-        self._weights = {
-            name: weight.requires_grad_() for name, weight in stack(own, device).items()
-        }
-        self._optimiser = Optimiser(self._weights, config)
-        layers, experts = config.sizes.layers, config.sizes.experts
-        self._expert_shares = torch.zeros(layers, len(members), experts, device=device)
+        self._learner = Learner(config, [member.seed for member in members], device)
+        self._learn = learn_on(self._learner, device)
         self._losses: list[Tensor] = []
+        self._probes = Probes(config, data, self._names, device)
+        self._evidence_flops = [0.0] * len(members)
+        self._trails = {
+            index: Trail(names, self.steps)
+            for index, member in enumerate(members)
+            if not isinstance(member.controller, Static)
+        }
         # nats and tokens by domain since each member's last feedback
         self._since = torch.zeros(2, len(members), len(names), device=device)
 
@@ -88,7 +98,7 @@ class Trainer:
     @property
     def alive(self) -> NDArray[np.bool_]:
         """(P,) False for members whose loss or gradient stopped being a number: diverged."""
-        return self._optimiser.alive.cpu().numpy().copy()
+        return self._learner.optimiser.alive.cpu().numpy().copy()
 
     @property
     def drawn(self) -> NDArray[np.int64]:
@@ -99,10 +109,22 @@ class Trainer:
     def marks(self) -> list[tuple[str, ...]]:
         """For each member, what a reader of its metrics should know."""
         kinds = {"pool_small": self._stream.small_pools, "pool_short": self._stream.short_pools}
+        full = self._learner.left_out.cpu().numpy()
         return [
             tuple(f"{kind}:{name}" for kind, pools in kinds.items() for name in pools[index])
-            for index in range(len(self.members))
+            + member.controller.remarks()
+            + ((f"experts_full:{full[index]:.0f}",) if full[index] else ())
+            for index, member in enumerate(self.members)
         ]
+
+    @property
+    def evidence_flops(self) -> tuple[float, ...]:
+        """FLOPs of what controllers needed beside training, by member."""
+        return tuple(self._evidence_flops)
+
+    def trail(self, index: int) -> Trail | None:
+        """The path of a member whose controller moves; None for a schedule fixed in advance."""
+        return self._trails.get(index)
 
     @property
     def train_loss(self) -> NDArray[np.float32]:
@@ -115,13 +137,19 @@ class Trainer:
         """Train one step and return its losses (P,), still on the device."""
         shares = np.stack([member.controller.weights() for member in self.members])
         tokens, domains = self._stream.next(shares)
-        batch = torch.from_numpy(tokens).to(self._device)
-        losses, nats = self._learn(batch)
+        losses, nats = self._learn(self._there(tokens))
         self._losses.append(losses)
-        self._note(nats, torch.from_numpy(domains).to(self._device))
+        self._note(nats, self._there(domains))
         self.step += 1
+        for index, trail in self._trails.items():
+            trail.step(shares[index])
         self._tell()
         return losses
+
+    @property
+    def averaged(self) -> Weights:
+        """The weights that a proxy is judged by, (P, ...)."""
+        return self._learner.averaged()
 
     def evaluate(
         self, split: Literal["validation", "test"], windows: int
@@ -129,9 +157,8 @@ class Trainer:
         """Score the averaged weights on `windows` windows a domain; None for a diverged member."""
         questions = self._data.evaluation(split, self.config.sizes.context, windows)
         data = self._data
-        found = evaluate(
-            self._optimiser.average, self.config, questions, data.token_bytes, split, data.measures
-        )
+        average = self.averaged
+        found = evaluate(average, self.config, questions, data.token_bytes, split, data.measures)
         return [one if alive else None for one, alive in zip(found, self.alive, strict=True)]
 
     def save(self, folder: Path) -> None:
@@ -160,29 +187,11 @@ class Trainer:
             trainer._restore(index, tensors, state)
         return trainer
 
-    def _learn(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """One optimiser step on (P, B, T + 1) tokens: losses (P,) and the nats of tokens (P, N)."""
-        output = forward(self._weights, self.config, batch[..., :-1])
-        targets = batch[..., 1:].flatten(1)
-        losses, nats = cross_entropy(output.hidden, self._weights["embedding"], targets)
-        total = (losses + self._auxiliary(output)).sum()  # one member's gradient is its own
-        gradients = torch.autograd.grad(total, list(self._weights.values()))
-        losses = losses.detach()
-        self._optimiser.update(dict(zip(self._weights, gradients, strict=True)), losses)
-        return losses, nats
-
-    def _auxiliary(self, output: Output) -> Tensor:
-        """Balancing and z-loss of each member, averaged over layers, (P,)."""
-        counts = torch.stack([routing.counts() for routing in output.routing])
-        memory = min(self.step + 1.0, self.config.count_smoothing)
-        now = counts / counts.sum(-1, keepdim=True)
-        self._expert_shares = self._expert_shares.lerp(now, 1.0 / memory)
-        terms = [
-            self.config.balance * balance_loss(routing.probabilities, shares)
-            + self.config.z_loss * z_loss(routing.logits)
-            for routing, shares in zip(output.routing, self._expert_shares, strict=True)
-        ]
-        return torch.stack(terms).mean(0)
+    def _there(self, rows: NDArray[np.int64]) -> Tensor:
+        """Rows on the device; the host goes on meanwhile."""
+        if self._device.type == "cpu":
+            return torch.from_numpy(rows)
+        return torch.from_numpy(rows).pin_memory().to(self._device, non_blocking=True)
 
     def _note(self, nats: Tensor, domains: Tensor) -> None:
         """Add a step's nats and tokens (P, B sequences) to the sums by domain."""
@@ -191,7 +200,7 @@ class Trainer:
         self._since[1].scatter_add_(1, domains, torch.full_like(own[..., 0], own.shape[-1]))
 
     def _tell(self) -> None:
-        """Give feedback to the controllers whose turn it is."""
+        """Give feedback, with the evidence that they need, to the controllers whose turn it is."""
         due = [i for i, m in enumerate(self.members) if self.step % m.controller.every == 0]
         if not due:
             return
@@ -206,22 +215,36 @@ class Trainer:
                 drawn=drawn[row],
                 train_loss=losses[row],
             )
-            self.members[index].controller.observe(feedback)
+            self._hear(index, feedback)
         self._since[:, due] = 0.0
+
+    def _hear(self, index: int, feedback: Feedback) -> None:
+        """One member's controller observes; that of a diverged one hears nothing more."""
+        member = self.members[index]
+        controller, needs = member.controller, member.controller.needs
+        if needs:
+            if not self.alive[index]:
+                return
+            found = self._probes.measure(
+                needs, controller.probes(), self._learner, self._stream, index
+            )
+            self._evidence_flops[index] += found.flops
+            feedback = replace(
+                feedback,
+                eval_loss=found.eval_loss,
+                gram=found.gram,
+                influence=found.influence,
+                probe_loss=found.probe_loss,
+                reference=_in_order(member.reference, self._names),
+            )
+        controller.observe(feedback)
+        if index in self._trails:
+            self._trails[index].mark(controller.weights(), controller.reasons())
 
     def _stacked(self) -> dict[str, Tensor]:
         """Every tensor of the state with its leading axis P, by the name it has in a checkpoint."""
-        optimiser = self._optimiser
-        groups = {
-            "weight": optimiser.weights,
-            "first": optimiser.first,
-            "second": optimiser.second,
-            "average": optimiser.average,
-        }
-        named = {f"{kind}/{name}": t for kind, own in groups.items() for name, t in own.items()}
-        named["expert_shares"] = self._expert_shares.transpose(0, 1)
+        named = self._learner.tensors()
         named["since"] = self._since.transpose(0, 1)
-        named["alive"] = optimiser.alive
         return named
 
     def _tensors(self, index: int) -> dict[str, Tensor]:
@@ -235,7 +258,14 @@ class Trainer:
             **self._identity(),
             "stream": self._stream.state(index),
             "controller": self.members[index].controller.state(),
+            **self._state_of_trail(index),
         }
+
+    def _state_of_trail(self, index: int) -> dict[str, Any]:
+        trail = self._trails.get(index)
+        if trail is None:
+            return {}
+        return {"trail": trail.state(), "evidence_flops": self._evidence_flops[index]}
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must agree on before its numbers mean anything here."""
@@ -257,8 +287,11 @@ class Trainer:
             tensor[index] = tensors[name].to(self._device)
         self._stream.restore(index, state["stream"])
         member.controller.restore(state["controller"])
+        if index in self._trails:
+            self._trails[index].restore(state["trail"])
+            self._evidence_flops[index] = state["evidence_flops"]
         if index == 0:
-            self.step = self._optimiser.step = state["step"]
+            self.step = self._learner.optimiser.step = state["step"]
             self._losses = list(torch.empty(self.step, len(self.members), device=self._device))
         for row, loss in zip(self._losses, tensors["losses"].tolist(), strict=True):
             row[index] = loss
@@ -271,8 +304,23 @@ def _check(config: TrainConfig, data: Data, members: Sequence[Member]) -> None:
             "resolve them with the vocabulary of the corpus"
         )
     for member in members:
-        if member.controller.needs:
+        needs = member.controller.needs
+        if needs - MEASURED:
             raise DataError(
-                f"run {member.run_id}: its controller needs {sorted(member.controller.needs)}, "
-                "which this trainer does not measure: choose one that needs train_loss only"
+                f"run {member.run_id}: its controller needs {sorted(needs - MEASURED)}, which this "
+                f"trainer does not measure: it measures {', '.join(sorted(MEASURED))}"
             )
+        if "reference" in needs and member.reference is None:
+            raise DataError(
+                f"run {member.run_id}: its controller needs the losses of a reference run: name "
+                "one that is finished"
+            )
+
+
+def _in_order(
+    losses: Mapping[str, float] | None, names: Sequence[str]
+) -> NDArray[np.float64] | None:
+    """Losses by name as an array (d,), NaN for a domain without one."""
+    if losses is None:
+        return None
+    return np.array([losses.get(name, np.nan) for name in names])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mixopt.errors import DataError
 from proxies.allocation import Allocation
+from proxies.data import MixtureStream
 
 NAMES = tuple(f"domain{i}" for i in range(40))
 
@@ -91,3 +92,32 @@ def test_arguments_are_not_written_to():
     weights = np.array([[0.25, 0.75]])
     weights.setflags(write=False)
     Allocation(NAMES[:2], [0]).next(weights, slots=3)
+
+
+class Turns:
+    """An allocator of one's own: the domains in turn."""
+
+    def __init__(self, names, seeds):
+        self.names, self.proxies, self.drawn = names, len(seeds), 0
+
+    def next(self, weights, slots):
+        row = (self.drawn + np.arange(slots)) % len(self.names)
+        self.drawn += slots
+        return np.tile(row, (self.proxies, 1))
+
+    def state(self, p):
+        return {"drawn": self.drawn}
+
+    def restore(self, p, state):
+        self.drawn = int(state["drawn"])
+
+
+def test_a_stream_draws_by_the_allocator_that_it_is_given(toy_data):
+    names, shares = ("sea", "web"), np.array([[0.9, 0.1]])
+    stream = MixtureStream(toy_data, names, [0], 32, 4, [None], Turns)
+    for _ in range(5):
+        stream.next(shares)
+    assert stream.drawn.tolist() == [[10, 10]]
+    again = MixtureStream(toy_data, names, [0], 32, 4, [None], Turns)
+    again.restore(0, json.loads(json.dumps(stream.state(0))))
+    assert all((a == b).all() for a, b in zip(stream.next(shares), again.next(shares)))

@@ -8,7 +8,7 @@ import torch
 
 from proxies.config import resolve
 from proxies.data import EvaluationSet
-from proxies.evaluate import evaluate, router_health
+from proxies.evaluate import evaluate
 from proxies.model import forward, initial, stack
 
 CONFIG = resolve(
@@ -92,5 +92,17 @@ def test_router_metrics_come_with_validation(questions, token_bytes):
     (found,) = evaluate(blank(1), CONFIG, questions, token_bytes, "validation")
     assert found.metrics["router/maxvio"] >= 0
     assert 0 <= found.metrics["router/dead"] <= 1
-    collapsed = router_health(np.array([[8.0, 0, 0, 0], [2, 2, 2, 2]]))
-    assert collapsed == {"router/maxvio": 1.5, "router/dead": 3 / 8}
+    assert 0 < found.metrics["router/mi_p"] <= 1
+
+
+def test_experts_are_counted_by_window(questions, token_bytes):
+    weights = stack([initial(CONFIG, seed) for seed in (1, 2)], torch.device("cpu"))
+    for p, found in enumerate(evaluate(weights, CONFIG, questions, token_bytes, "validation")):
+        one = {name: weight[p : p + 1] for name, weight in weights.items()}
+        for q in range(2):
+            rows = torch.from_numpy(questions.tokens[questions.domain == q])
+            output = forward(one, CONFIG, rows[None, :, :-1])
+            expected = torch.stack([layer.counts()[0] for layer in output.routing])
+            np.testing.assert_array_equal(found.router.counts[q], expected)
+    (tested, _) = evaluate(weights, CONFIG, questions, token_bytes, "test")
+    assert tested.router is None

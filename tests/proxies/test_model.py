@@ -84,8 +84,8 @@ def test_members_are_the_same_alone_and_together():
 
 def test_attention_depends_on_distance_not_on_place():
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
-    both = torch.stack([query, key]).expand(12, 1, 2, 8)  # at each of 12 places
-    queries, keys = rotate(both, rotation(12, 8, CPU))[:, 0].unbind(1)
+    both = torch.stack([query, key]).expand(12, 2, 8)  # at each of 12 places
+    queries, keys = rotate(both, rotation(12, 8, CPU)).unbind(1)
     products = [queries[place + 3] @ keys[place] for place in range(8)]
     assert [p.item() for p in products] == pytest.approx([products[0].item()] * 8, abs=1e-4)
     assert products[0].item() != pytest.approx((query @ key).item(), abs=1e-3)

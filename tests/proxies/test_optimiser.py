@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from proxies.config import resolve
-from proxies.optimiser import Optimiser, gradient_norms, learning_rate
+from proxies.optimiser import Optimiser, gradient_norms
+from proxies.pace import learning_rate
 
 CONFIG = resolve({"preset": "tiny", "tokens": 25600}, 60)  # 100 steps
 NAMES = {"embedding": (6, 4), "0.moe.in": (3, 4, 2), "norm": (4,)}

@@ -84,7 +84,7 @@ def test_one_block_shares_first_weights_and_text_across_mixtures(config, toy_dat
 def test_a_diverged_member_leaves_its_neighbours_bit_identical(config, toy_data):
     clean, sick = (train(trainer(config, toy_data, "abc"), 3) for _ in range(2))
     with torch.no_grad():
-        sick._weights["0.moe.router"][1, 0, 0] = torch.nan
+        sick._learner.weights["0.moe.router"][1, 0, 0] = torch.nan
     train(clean, 5)
     train(sick, 5)
     assert clean.alive.all()
@@ -120,7 +120,7 @@ def test_members_go_on_in_another_grouping(config, toy_data, tmp_path):
 def test_a_diverged_member_stays_so_after_a_resume(config, toy_data, tmp_path):
     sick = train(trainer(config, toy_data, "ab"), 2)
     with torch.no_grad():
-        sick._weights["norm"][0, 0] = torch.inf
+        sick._learner.weights["norm"][0, 0] = torch.inf
     train(sick, 1).save(tmp_path)
     again = train(resume(config, toy_data, "ab", tmp_path), 1)
     assert again.alive.tolist() == [False, True]
@@ -206,9 +206,9 @@ def test_a_controller_is_resumed_between_two_feedbacks(config, toy_data, tmp_pat
 
 def test_a_controller_that_needs_more_is_refused(config, toy_data):
     class Greedy(Recorder):
-        needs = frozenset({"gram"})
+        needs = frozenset({"hessian"})
 
-    with pytest.raises(DataError, match="needs \\['gram'\\]"):
+    with pytest.raises(DataError, match="needs \\['hessian'\\]"):
         recorded(config, toy_data, Greedy())
 
 
