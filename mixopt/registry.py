@@ -33,7 +33,7 @@ def load(table: Mapping[str, Entry], kind: str, name: str) -> type:
 def make(table: Mapping[str, Entry], kind: str, name: str, hyper: Mapping[str, Any]) -> Any:
     """An instance of the class registered as `name` with the given hyper-parameters."""
     cls = load(table, kind, name)
-    known = [field.name for field in fields(cls)]
+    known = [field.name for field in fields(cls) if field.init]
     for key in hyper:
         if key not in known:
             raise ConfigError(f"{kind} {name!r} has no setting {key!r}, {nearest(key, known)}")

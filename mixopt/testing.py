@@ -22,8 +22,10 @@ from mixopt.laws.ridge import Ridge
 from mixopt.laws.saved import with_arrays, without_arrays
 from mixopt.objective import Objective
 from mixopt.online.base import Controller, Feedback
+from mixopt.online.budget import Budget
 from mixopt.problem import Problem
 from mixopt.proposers.base import Proposer
+from mixopt.proposers.experts import Experts
 from mixopt.space import Domain, Space
 from mixopt.table import Table
 
@@ -89,10 +91,18 @@ def planted_space(d: int) -> Space:
 
 
 def planted_problem(d: int, rng: np.random.Generator) -> Problem:
-    """A space with caps, a table, a ridge fitted to it, and the mean of its metrics to optimise."""
-    space, table = planted_space(d), planted_table(8 * d, d, rng)
+    """A space with caps, a table, a ridge fitted to it, and the mean of its metrics to optimise.
+
+    The last d runs are of one domain each, which the ridge is not shown; experts say what each of
+    these would of 50 tokens.
+    """
+    space, mixed = planted_space(d), planted_table(8 * d, d, rng)
+    table = mixed.plus(table_of(np.eye(d), planted_losses(np.eye(d))))
     objective = Objective("mean", "relative", table.metrics, np.ones(len(table.metrics)))
-    return Problem(space, table, Ridge().fit(table.weights, table.losses, table.info), objective)
+    law = _mixed_law(table, d)
+    says = np.log(rng.dirichlet(np.ones(10), (50, d))[:, :, 0])
+    experts = Experts(says, np.arange(50) // 5, np.ones(50))
+    return Problem(space, table, law, objective, experts)
 
 
 def check_relabelled_columns(law: Law) -> None:
@@ -346,7 +356,12 @@ def check_proposals(proposer: Proposer) -> None:
 
 
 def check_proposal_is_good(proposer: Proposer) -> None:
-    """The first row is predicted better than the reference and every run inside the limits."""
+    """The first row is predicted better than the reference and every run inside the limits.
+
+    Not of a proposer that asks no law.
+    """
+    if not proposer.needs_law:
+        return
     problem = planted_problem(4, np.random.default_rng(1))
     assert problem.table is not None
     first = proposer.propose(problem, 1, np.random.default_rng(0))
@@ -361,9 +376,12 @@ def check_proposal_relabelled(proposer: Proposer) -> None:
     assert problem.table is not None
     order = np.array([3, 1, 0, 2])
     table = dataclasses.replace(problem.table, weights=problem.table.weights[:, order])
-    law = Ridge().fit(table.weights, table.losses, table.info)
-    other = Problem(problem.space.relabelled(order.tolist()), table, law, problem.objective)
-    _assert_as_good(proposer, problem, other)
+    law = _mixed_law(table, problem.space.d)
+    assert problem.experts is not None
+    says = problem.experts.log_likelihood[:, order]
+    experts = dataclasses.replace(problem.experts, log_likelihood=says)
+    space = problem.space.relabelled(order.tolist())
+    _assert_as_good(proposer, problem, Problem(space, table, law, problem.objective, experts))
 
 
 def check_proposal_rescaled(proposer: Proposer) -> None:
@@ -371,57 +389,159 @@ def check_proposal_rescaled(proposer: Proposer) -> None:
     problem = planted_problem(4, np.random.default_rng(3))
     assert problem.table is not None
     table = dataclasses.replace(problem.table, losses=4.0 * problem.table.losses)
-    law = Ridge().fit(table.weights, table.losses, table.info)
-    _assert_as_good(proposer, problem, Problem(problem.space, table, law, problem.objective))
+    law = _mixed_law(table, problem.space.d)
+    _assert_as_good(proposer, problem, dataclasses.replace(problem, table=table, law=law))
 
 
 def check_proposal_small(proposer: Proposer) -> None:
-    """One domain leaves one mixture; a problem without a law or an objective is refused."""
+    """One domain leaves one mixture; where a law is asked, a problem without one, or without an
+    objective, is refused.
+    """
     problem = planted_problem(1, np.random.default_rng(4))
     rng = np.random.default_rng(0)
     np.testing.assert_allclose(proposer.propose(problem, 1, rng), 1.0, atol=1e-9)
-    for missing in ("law", "objective"):
+    for missing in ("law", "objective") if proposer.needs_law else ():
         less = dataclasses.replace(problem, **{missing: None})
         _assert_raises(DataError, lambda less=less: proposer.propose(less, 1, rng))
 
 
 def check_controller_weights(controller: Controller) -> None:
     """On the simplex to 1e-9 whatever is fed back, NaN included, and still until the next one."""
-    controller = copy.deepcopy(controller)
-    for feedback in _feedback(len(controller.weights()), np.random.default_rng(0)):
-        weights = controller.weights()
-        np.testing.assert_array_equal(weights, controller.weights())
-        assert (weights >= 0).all()
-        assert abs(weights.sum() - 1.0) < 1e-9
-        controller.observe(feedback)
+    for wild in (0.0, 1.0, np.nan, np.inf, -np.inf, 1e300, -1e300):
+        follow(copy.deepcopy(controller), wild * np.ones((3, _width(controller))))
+    rng = np.random.default_rng(0)
+    losses = 3.0 + rng.standard_normal((12, _width(controller)))
+    losses[rng.random(losses.shape) < 0.3] = np.nan
+    follow(copy.deepcopy(controller), losses)
 
 
 def check_controller_resume(controller: Controller) -> None:
-    """Stopped, its state through JSON, restored: the same weights to the bit ever after."""
-    original, fresh = copy.deepcopy(controller), copy.deepcopy(controller)
-    story = _feedback(len(original.weights()), np.random.default_rng(1))
-    for feedback in story[:5]:
-        original.observe(feedback)
-    resumed = fresh.restore(json.loads(json.dumps(original.state(), allow_nan=False)))
-    for feedback in story[5:]:
+    """Stopped anywhere, its state through JSON, restored: the same to the bit ever after."""
+    turns = 9
+    whole = _story(copy.deepcopy(controller), turns)
+    for stop in range(turns):
+        original, fresh = copy.deepcopy(controller), copy.deepcopy(controller)
+        _story(original, stop)
+        state = json.loads(json.dumps(original.state(), allow_nan=False))
+        resumed = fresh.restore(state)
         np.testing.assert_array_equal(original.weights(), resumed.weights())
-        original.observe(feedback)
-        resumed.observe(feedback)
-    np.testing.assert_array_equal(original.weights(), resumed.weights())
+        again = _story(resumed, turns, stop, whole[stop][1])
+        for (weights, _), (expected, _) in zip(again, whole[stop:], strict=True):
+            np.testing.assert_array_equal(weights, expected)
+        assert resumed.state() == _told(copy.deepcopy(controller), turns).state()
 
 
 def check_controller_inputs(controller: Controller) -> None:
-    """Read-only feedback is enough, and `state` does not move the controller."""
+    """Read-only feedback is enough, and neither `state` nor `weights` moves the controller."""
     controller = copy.deepcopy(controller)
-    for feedback in _feedback(len(controller.weights()), np.random.default_rng(2)):
+    drawn = np.zeros(_width(controller))
+    for step in range(1, 6):
+        feedback = planted_feedback(controller, step, drawn, np.random.default_rng(step))
         for field in dataclasses.fields(feedback):
             value = getattr(feedback, field.name)
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
         controller.observe(feedback)
         before = controller.weights().copy()
-        controller.state()
+        state = controller.state()
+        json.dumps([controller.reasons(), controller.remarks()], allow_nan=False)
         np.testing.assert_array_equal(before, controller.weights())
+        assert state == controller.state()
+        drawn = feedback.drawn + _TURN_TOKENS * before
+
+
+def check_controller_caps(make: Callable[[Budget], Controller]) -> None:
+    """No domain gives more than its epochs over the whole run, one without tokens nothing."""
+    names, turns = ("web", "law", "new", "empty"), 40
+    run = _TURN_TOKENS * turns
+    tokens = {"law": 0.02 * run, "new": 0.1 * run, "empty": 0.0}
+    budget = Budget.of(names, tokens=tokens, run_tokens=run)
+    for seed in range(3):
+        controller = make(budget)
+        for weights, drawn in _story(controller, turns, seed=seed, steps=turns):
+            assert weights[3] == 0.0
+            assert (drawn <= budget.allowed * (1.0 + 1e-8)).all(), drawn
+            assert abs(weights.sum() - 1.0) < 1e-9
+
+
+def check_controller_scarce(make: Callable[[Budget], Controller]) -> None:
+    """Where all domains together last exactly for the run, all of them are used up, none more."""
+    run = 20 * _TURN_TOKENS
+    tokens = {"web": 0.15 * run, "law": 0.1 * run}
+    budget = Budget.of(("web", "law"), tokens=tokens, run_tokens=run)
+    drawn = _story(make(budget), 21, steps=20)[-1][1]
+    np.testing.assert_allclose(drawn, [0.6 * run, 0.4 * run], rtol=1e-8)
+
+
+def check_controller_floor(make: Callable[[Budget], Controller]) -> None:
+    """Whatever is fed back, every domain keeps a part of its prior share."""
+    budget = Budget.of(("web", "law", "new"), prior={"web": 0.8, "law": 0.15, "new": 0.05})
+    controller = make(budget)
+    least = getattr(controller, "floor", 0.0) * budget.prior
+    for wild in (np.array([50.0, 0.0, 0.0]), np.array([0.0, 0.0, 50.0])):
+        for weights in follow(controller, np.tile(wild, (10, 1))):
+            assert (weights >= least - 1e-12).all()
+
+
+def check_controller_one_domain(make: Callable[[Budget], Controller]) -> None:
+    """d = 1: the whole of it, always."""
+    controller = make(Budget.of(("all",)))
+    for weights in follow(controller, np.array([[3.0], [np.nan], [2.0]])):
+        np.testing.assert_array_equal(weights, [1.0])
+
+
+def check_controller_many_domains(make: Callable[[Budget], Controller]) -> None:
+    """Thousands of domains are no special case."""
+    d = 2000
+    losses = 3.0 + np.random.default_rng(0).standard_normal((2, d))
+    follow(make(Budget.of([f"domain{j}" for j in range(d)])), losses, metrics=3)
+
+
+def check_controller_foreign_state(make: Callable[[Budget], Controller]) -> None:
+    """The state of another controller, or of other domains, is refused."""
+    own = make(Budget.of(("web", "law")))
+    other = make(Budget.of(("law", "web"))).state()
+    _assert_raises(DataError, lambda: own.restore(other))
+    _assert_raises(DataError, lambda: own.restore({**own.state(), "controller": "another"}))
+    _assert_raises(DataError, lambda: own.restore({}))
+
+
+def follow(controller: Controller, losses: Array, metrics: int | None = None) -> list[Array]:
+    """Feed losses (turns, d) back, as every kind of evidence there is; the mixtures on the way.
+
+    Each is checked: on the simplex to 1e-9, and the same when asked again.
+    """
+    seen, drawn = [], np.zeros(losses.shape[1])
+    for turn, row in enumerate(losses):
+        weights = controller.weights()
+        np.testing.assert_array_equal(weights, controller.weights())
+        assert (weights >= 0).all()
+        assert abs(weights.sum() - 1.0) < 1e-9, weights.sum()
+        seen.append(weights)
+        drawn = drawn + _TURN_TOKENS * weights
+        controller.observe(_evidence(controller, turn + 1, len(losses), drawn, row, metrics))
+    return seen
+
+
+def planted_feedback(
+    controller: Controller, step: int, drawn: Array, rng: np.random.Generator, steps: int = 10
+) -> Feedback:
+    """Feedback with every field filled with noise; one domain is sometimes not drawn."""
+    d = len(drawn)
+    train = 3.0 + rng.standard_normal(d)
+    train[0] = np.nan if step % 3 == 0 else train[0]
+    told = _evidence(controller, step, steps, drawn, train, None)
+    square = rng.standard_normal((d, d))
+    return dataclasses.replace(
+        told,
+        eval_loss=3.0 + rng.standard_normal(d),
+        gram=square @ square.T,
+        influence=rng.standard_normal((d, d)),
+        reference=3.0 + rng.standard_normal(d),
+        probe_loss=None
+        if told.probe_loss is None
+        else 3.0 + rng.standard_normal(told.probe_loss.shape),
+    )
 
 
 LAW_CHECKS: list[Callable[[Law], None]] = [
@@ -459,6 +579,21 @@ CONTROLLER_CHECKS: list[Callable[[Controller], None]] = [
     check_controller_resume,
     check_controller_inputs,
 ]
+BUDGET_CHECKS: list[Callable[[Callable[[Budget], Controller]], None]] = [
+    check_controller_caps,
+    check_controller_scarce,
+    check_controller_floor,
+    check_controller_one_domain,
+    check_controller_many_domains,
+    check_controller_foreign_state,
+]
+"""Of what makes a controller for a budget."""
+
+
+def _mixed_law(table: Table, d: int) -> Ridge:
+    """A ridge of all runs but the last d."""
+    mixed = table.select(np.arange(len(table) - d))
+    return Ridge().fit(mixed.weights, mixed.losses, mixed.info)
 
 
 def _fresh(law: Law) -> Law:
@@ -529,25 +664,60 @@ def _assert_raises(kind: type[Exception], act: Callable[[], Any]) -> None:
     raise AssertionError(f"expected {kind.__name__}")
 
 
-def _feedback(d: int, rng: np.random.Generator) -> list[Feedback]:
-    """Ten notices with every field filled; one domain is sometimes not drawn."""
-    story = []
-    for step in range(1, 11):
-        train = 3.0 + rng.standard_normal(d)
-        train[0] = np.nan if step % 3 == 0 else train[0]
-        square = rng.standard_normal((d, d))
-        story.append(
-            Feedback(
-                step=step,
-                steps=10,
-                tokens=1000 * step,
-                drawn=rng.uniform(0, 1000, d),
-                train_loss=train,
-                eval_loss=3.0 + rng.standard_normal(d),
-                gram=square @ square.T,
-                influence=rng.standard_normal((d, d)),
-                reference=3.0 + rng.standard_normal(d),
-                probe_loss=3.0 + rng.standard_normal((d, d)),
-            )
-        )
-    return story
+_TURN_TOKENS = 1000.0
+
+
+def _width(controller: Controller) -> int:
+    return len(controller.weights())
+
+
+def _story(
+    controller: Controller,
+    turns: int,
+    first: int = 0,
+    drawn: Array | None = None,
+    seed: int = 1,
+    steps: int = 10,
+) -> list[tuple[Array, Array]]:
+    """(weights, drawn before) of the turns from `first` on, each followed by noise."""
+    told = np.zeros(_width(controller)) if drawn is None else drawn
+    seen = []
+    for turn in range(first, turns):
+        weights = controller.weights()
+        seen.append((weights, told))
+        told = told + _TURN_TOKENS * weights
+        rng = np.random.default_rng([seed, turn])
+        controller.observe(planted_feedback(controller, turn + 1, told, rng, steps))
+    return seen
+
+
+def _told(controller: Controller, turns: int) -> Controller:
+    """The controller after a story."""
+    _story(controller, turns)
+    return controller
+
+
+def _evidence(
+    controller: Controller,
+    step: int,
+    steps: int,
+    drawn: Array,
+    losses: Array,
+    metrics: int | None,
+) -> Feedback:
+    """Feedback in which every field is made of the losses (d,) of one turn."""
+    own = losses[: metrics or len(losses)]
+    probes = controller.probes()
+    lean = np.tile(losses, (len(own), 1))
+    return Feedback(
+        step=step,
+        steps=steps,
+        tokens=int(_TURN_TOKENS * step),
+        drawn=drawn,
+        train_loss=losses,
+        eval_loss=own,
+        gram=np.tile(losses, (len(losses), 1)) if len(losses) < 500 else np.diag(losses),
+        influence=lean,
+        reference=np.full(len(losses), 2.5),
+        probe_loss=None if probes is None else np.tile(own, (len(probes[0]), 1)),
+    )

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.errors import DataError
 from mixopt.online.base import Controller, Feedback
 
 Array = NDArray[np.float64]
@@ -42,6 +43,11 @@ class Static(Controller):
         return {"progress": self._progress}
 
     def restore(self, state: Mapping[str, Any]) -> Self:
-        """Go on from `state`."""
+        """Go on from `state`. DataError where it is another controller's."""
+        if "progress" not in state:
+            raise DataError(
+                "the checkpoint is of a controller that moves the mixture, expected a schedule: go "
+                "on with the controller it was made with, or start anew"
+            )
         self._progress = float(state["progress"])
         return self
