@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, get_args
 
 import typer
 
-from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, say, table
+from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, rounded, say, table
 
 if TYPE_CHECKING:
     from mixopt.agreement import MemberOptimum
+    from mixopt.pareto import ParetoSet
     from mixopt.proposers.rank import Ranked
-    from mixopt.stages.propose import ObjectiveProposal
+    from mixopt.stages.propose import ObjectiveProposal, ProposalReport
+    from mixopt.stages.unranked import Named, UnrankedReport
 
 
 def propose(
@@ -20,6 +22,10 @@ def propose(
     number: int = typer.Option(5, "-k", min=1, help="mixtures to propose"),
     method: str = typer.Option("exact", help="how to look for them"),
     objective: str = typer.Option(None, help="one objective; default: all of space.toml"),
+    risk: float = typer.Option(0.0, min=0.0, help="sd of the gain to take off its mean (exact)"),
+    pareto: bool = typer.Option(False, "--pareto", help="what the objectives cost each other"),
+    outside: bool = typer.Option(False, "--outside", help="follow the law where no runs were"),
+    experts: Path = typer.Option(None, help="CSV of log-likelihoods by domain (mixmin)"),
     require: str = typer.Option(None, help="exit with 1 unless the verdict is at least this"),
     seed: int = typer.Option(0, help="randomness of starts and draws"),
     as_json: bool = JSON,
@@ -27,18 +33,29 @@ def propose(
 ) -> None:
     """Propose mixtures, rank them among the baselines, and say how sure that is."""
     from mixopt.experiment import Experiment
+    from mixopt.stages.propose import Request
+    from mixopt.stages.propose import propose as ranked
+    from mixopt.stages.unranked import is_ranked, propose_unranked
 
     exp = Experiment(folder)
+    request = Request(number, method, objective, seed, risk, outside, pareto, experts)
+    if not is_ranked(exp, request):
+        unranked = propose_unranked(exp, request)
+        emit(unranked.to_json()) if as_json else _print_unranked(unranked)
+        demand(dict.fromkeys(unranked.objectives, unranked.verdict.kind), require)
+        return
     with progress(quiet) as listener:
-        report = exp.propose(number, method, objective, seed, listener)
+        report = ranked(exp, request, listener)
     if as_json:
         emit(report.to_json())
     else:
+        kinds = {name: exp.space_file.objective[name].kind for name in report.objectives}
+        percent = {name: kind != "absolute" for name, kind in kinds.items()}
         for name, one in report.objectives.items():
-            kind = exp.space_file.objective[name].kind
-            _print(name, one, percent=kind != "absolute")
-        planned = any(one.verify for one in report.objectives.values())
-        say(f"wrote {folder}/proposal.json; next: {_next(exp.folder, planned)}", quiet)
+            _print(name, one, percent[name])
+        if report.pareto is not None:
+            _print_pareto(report, report.pareto, percent)
+        say(f"wrote {folder}/proposal.json; next: {_next(exp.folder, report)}", quiet)
     demand({name: one.verdict.kind for name, one in report.objectives.items()}, require)
 
 
@@ -64,31 +81,137 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
     rows = [
         [_label(entry), _gain(entry, ranking.best_baseline, percent), _chance(entry), _near(entry)]
         for entry in ranking.entries
+        if entry.role != "tradeoff"
     ]
     table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
+    for remark in _remarks(one, percent):
+        print(remark)
+    _print_shares(one)
+
+
+def _remarks(one: ObjectiveProposal, percent: bool) -> list[str]:
+    """What a reader of the ranking should know."""
+    ranking = one.ranking
+    said = [] if percent else ["gains are in standard deviations of the metrics over the runs"]
+    if ranking.optimism is None:
+        said.append("gains are as the law says: nothing was taken off for having chosen by it")
+    elif ranking.optimism > 0:
+        lost = _amount(ranking.optimism, percent)
+        said.append(f"{lost} was taken off the proposals' gains, for having been chosen by the law")
+    if ranking.risk > 0:
+        said.append(f"chosen by the mean of the gain less {ranking.risk:g} of its sd")
+        if not ranking.headline.mean > 0:
+            said.append("no gain is as sure as that: the careful choice is the baseline itself")
     if not ranking.outranks_best_run:
-        print("best_run, the best run seen, stands above proposals whose gain over it is unsure")
+        said.append("best_run, the best run seen, stands above proposals whose gain is unsure")
+    for domain, bound in (one.held or {}).items():
+        said.append(_held(domain, bound))
+    if one.gap is not None:
+        gap = _amount(one.gap, percent)
+        said.append(f"no mixture is predicted better than {ranking.pick.name} by more than {gap}")
     for optimum in one.optima:
         gain = interval(optimum.gain, *_reach(optimum), percent)
-        print(f"by {optimum.law} alone, its own optimum gains {gain} over {ranking.best_baseline}")
+        said.append(
+            f"by {optimum.law} alone, its own optimum gains {gain} over {ranking.best_baseline}"
+        )
     if one.verify:
-        print(f"planned to settle it, {len(one.verify)} runs: {', '.join(one.verify)}")
-    pick = ranking.pick
-    header = ["domain", *(entry.name for entry in ranking.entries), f"epochs, {pick.name}"]
+        said.append(f"planned to settle it, {len(one.verify)} runs: {', '.join(one.verify)}")
+    return said
+
+
+def _held(domain: str, bound: float) -> str:
+    if bound == 0:
+        return f"{domain} was in no run and is left out: --outside lets the law use it"
+    return (
+        f"{domain} is held at {100 * bound:.1f} %, where fewer than 3 runs had as much: "
+        "--outside lets the law go further"
+    )
+
+
+def _print_shares(one: ObjectiveProposal) -> None:
+    """The pick beside the mixtures that it must beat; then the other proposals."""
+    pick = one.ranking.pick
+    rivals = [entry for entry in one.ranking.entries if entry.role in ("baseline", "best_run")]
+    known = any(value is not None for value in pick.epochs.values())
+    header = [
+        "domain",
+        pick.name,
+        *["90 %"] * (one.weights is not None),
+        *["epochs"] * known,
+        *(entry.name for entry in rivals),
+    ]
     rows = [
         [
             domain,
-            *(f"{100 * entry.shares[domain]:.1f}" for entry in ranking.entries),
-            _epochs(pick, domain),
+            f"{100 * share:.1f}",
+            *([] if one.weights is None else [_ends(*one.weights[domain])]),
+            *[_epochs(pick, domain)] * known,
+            *(f"{100 * entry.shares[domain]:.1f}" for entry in rivals),
         ]
-        for domain in pick.shares
+        for domain, share in pick.shares.items()
     ]
     table("shares in %", header, rows)
+    others = [entry for entry in one.ranking.proposals if entry.name != pick.name]
+    if others:
+        rows = [
+            [domain, *(f"{100 * entry.shares[domain]:.1f}" for entry in others)]
+            for domain in pick.shares
+        ]
+        table("the other proposals, in %", ["domain", *(entry.name for entry in others)], rows)
 
 
-def _next(folder: Path, planned: bool) -> str:
+def _print_pareto(report: ProposalReport, front: ParetoSet, percent: dict[str, bool]) -> None:
+    """The trade-off in numbers, then in words."""
+    names = list(front.named())
+    ranked = {
+        name: {entry.name: entry for entry in one.ranking.entries}
+        for name, one in report.objectives.items()
+    }
+    header = ["mixture"] + [
+        f"{name}, gain over {one.ranking.best_baseline}" for name, one in report.objectives.items()
+    ]
+    rows = [
+        [point]
+        + [
+            _gain(ranked[name][point], one.ranking.best_baseline, percent[name])
+            for name, one in report.objectives.items()
+        ]
+        for point in names
+    ]
+    print()
+    table("mixtures that no other beats on every objective", header, rows)
+    for trade in front.trades():
+        print(
+            f"{names[trade.point]}: giving up {_amount(trade.cost, percent[trade.lost])} of "
+            f"{trade.lost} buys {_amount(trade.gain, percent[trade.won])} of {trade.won}"
+        )
+    domains = next(iter(ranked.values()))[names[0]].shares
+    first = next(iter(ranked.values()))
+    shares = [
+        [domain, *(f"{100 * first[name].shares[domain]:.1f}" for name in names)]
+        for domain in domains
+    ]
+    table("shares in %", ["domain", *names], shares)
+
+
+def _print_unranked(report: UnrankedReport) -> None:
+    for name, entries in report.objectives.items():
+        print(f"\n{name}: {report.verdict.sentence()}")
+        header = ["domain", *(entry.name for entry in entries), f"epochs, {entries[0].name}"]
+        rows = [
+            [
+                domain,
+                *(f"{100 * entry.shares[domain]:.1f}" for entry in entries),
+                _epochs(entries[0], domain),
+            ]
+            for domain in entries[0].shares
+        ]
+        table(f"shares in %, by {report.method}", header, rows)
+
+
+def _next(folder: Path, report: ProposalReport) -> str:
     """Picks that were planned come first; without a proxy there is nothing to confirm with."""
-    if planned:
+    if any(one.verify for one in report.objectives.values()):
         return f"mixopt train-proxies {folder}, then fit and propose again"
     if (folder / "proxy.toml").exists():
         return f"mixopt confirm {folder}"
@@ -98,6 +221,12 @@ def _next(folder: Path, planned: bool) -> str:
 def _reach(optimum: MemberOptimum) -> tuple[float, float]:
     """Ends of the 90 % interval of its gain."""
     return optimum.gain - 1.645 * optimum.sd, optimum.gain + 1.645 * optimum.sd
+
+
+def _amount(value: float, percent: bool) -> str:
+    """A size in the objective's units."""
+    scaled = 100 * value if percent else value
+    return f"{rounded(scaled, scaled)}{' %' if percent else ''}"
 
 
 def _label(entry: Ranked) -> str:
@@ -118,6 +247,16 @@ def _near(entry: Ranked) -> str:
     return str(entry.support)
 
 
-def _epochs(entry: Ranked, domain: str) -> str:
+def _ends(low: float, high: float) -> str:
+    """The interval of a share, in percent.
+
+    >>> _ends(0.11, 0.194), _ends(0.0, 0.0004)
+    ('11 to 19', '0')
+    """
+    ends = f"{100 * low:.0f}", f"{100 * high:.0f}"
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _epochs(entry: Ranked | Named, domain: str) -> str:
     epochs = entry.epochs[domain]
     return "-" if epochs is None else f"{epochs:.2g}"

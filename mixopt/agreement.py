@@ -17,6 +17,7 @@ from mixopt.objective import Objective
 
 Array = NDArray[np.float64]
 
+_DRAWS = 300
 APART = 2.0
 """Standard deviations of the difference from which two gains are not the same."""
 
@@ -48,7 +49,7 @@ def member_optima(
     optima = []
     for name, member in law.parts().items():
         row = propose(member)
-        found = gains(member, objective, reference, row, dict([baseline]), rng)[0]
+        found = gains(member, objective, reference, row, dict([baseline]), rng, _DRAWS)[0]
         optima.append(MemberOptimum(name, row, found.mean, found.sd))
     return optima
 

@@ -73,6 +73,24 @@ def named(rivals: Mapping[str, Baseline], name: str) -> Baseline:
     raise DataError(f"no baseline is called {name!r}, {nearest(name, known)}")
 
 
+def natural(space: Space) -> Array:
+    """Shares (d,) by tokens where all are known, else the prior."""
+    if np.isnan(space.tokens).any() or space.tokens.sum() == 0:
+        return space.prior[: space.d]
+    return space.tokens / space.tokens.sum()
+
+
+def uniform(space: Space) -> Array:
+    """Equal shares (d,)."""
+    return np.full(space.d, 1.0 / space.d)
+
+
+def tempered(space: Space, power: float = 0.5) -> Array:
+    """Natural shares (d,) to a power: 1 leaves them, 0 makes them equal."""
+    raised = natural(space) ** power
+    return raised / raised.sum()
+
+
 def unimax(caps: Array) -> Array:
     """Shares (d,) as equal as the caps (d,) allow: min(cap_j, level), filled from the smallest up.
 
@@ -96,12 +114,14 @@ def _raw(
 ) -> Iterator[tuple[str, Array]]:
     """Baselines (width,) as they are before the limits."""
     yield from user.items()
-    natural, equal = _natural(space), np.full(space.d, 1.0 / space.d)
-    tempered = np.sqrt(natural) / np.sqrt(natural).sum()
-    plain = {"natural": natural, "uniform": equal, "unimax": unimax(space.caps)}
+    plain = {
+        "natural": natural(space),
+        "uniform": uniform(space),
+        "unimax": unimax(space.caps),
+        "tempered": tempered(space),
+    }
     if not space.has_prior:  # nothing is natural about equal shares
-        plain = {"uniform": equal, "natural": natural, "unimax": plain["unimax"]}
-    plain["tempered"] = tempered
+        plain = {"uniform": plain.pop("uniform"), **plain}
     own = np.isin(space.names, list(objective_domains))
     if own.any() and not own.all():
         plain["objective_domains"] = own / own.sum()
@@ -111,13 +131,6 @@ def _raw(
     for name, shares in plain.items():
         if name not in user:
             yield name, np.tile(shares, len(space.phases))
-
-
-def _natural(space: Space) -> Array:
-    """(d,) by tokens where all are known, else the prior."""
-    if np.isnan(space.tokens).any() or space.tokens.sum() == 0:
-        return space.prior[: space.d]
-    return space.tokens / space.tokens.sum()
 
 
 def _distance(space: Space, one: Array, other: Array) -> float:

@@ -1,6 +1,6 @@
 """From a table and its law to the evidence that a verdict is judged on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +8,11 @@ from scipy.stats import t
 
 from mixopt.agreement import MemberOptimum, disagree
 from mixopt.blind_spots import REPETITION_LEVEL, repetition_missed, unexplored
-from mixopt.gain import Gain, Optimism, gains, optimism, support
-from mixopt.laws.base import Law, mixture_groups
+from mixopt.gain import Gain, Optimism, support
+from mixopt.laws.base import mixture_groups
 from mixopt.learning import LearningCurve, More
 from mixopt.noise import anchor_noise
 from mixopt.objective import Objective
-from mixopt.progress import Report, silent
 from mixopt.rank_moves import RankMoves
 from mixopt.score import LawScore, objective_values, predicted_values
 from mixopt.space import Space
@@ -53,12 +52,12 @@ def fit_evidence(
     by_chance = not rank > _ONE_SIDED / np.sqrt(max(1, mixtures - 1))
     return FitEvidence(
         runs=mixtures,
-        columns=table.weights.shape[1],
+        columns=space.width - space.tied,
         spread=spread,
         noise=sigma,
         rank=rank,
         constant=_any_constant(table, objective),
-        collinear=bool(unexplored(table.weights, len(space.phases)).together),
+        collinear=len(unexplored(table.weights, len(space.phases)).together) > space.tied,
         repetition_missed=_repetition_missed(space, table, objective, reference, score, rng),
         rank_moves=moves.moves,
         parameters=proxy_parameters(table.scales[0]),
@@ -67,40 +66,34 @@ def fit_evidence(
 
 
 def proposal_evidence(
-    law: Law,
     table: Table,
     objective: Objective,
     reference: Array,
     fit: Verdict,
     pick: Array,
-    rivals: Mapping[str, Array],
-    propose: Callable[[Law], Array],
+    raw: Sequence[Gain],
+    excess: Optimism | None,
     optima: Sequence[MemberOptimum],
     curve: LearningCurve,
     rng: np.random.Generator,
-    report: Report = silent,
 ) -> ProposalEvidence:
-    """What the law says of `pick` (width,) against `rivals`, less the optimism of choosing it.
-
-    `propose` finds the pick of another law, as this one was found; `optima` are those of the
-    members of this one.
+    """What the law says of `pick` (width,): `raw` gains over the baselines, the best one first,
+    less the `excess` of choosing it by the same law, None where it was not; `optima` are those of
+    the law's members.
     """
-    raw = gains(law, objective, reference, pick, rivals, rng)
-    excess = optimism(
-        law, objective, reference, rivals[raw[0].baseline], propose, rng, report=report
-    )
+    lost = 0.0 if excess is None else max(0.0, excess.mean)
     values = objective_values(objective, table.losses, reference)
     noise = anchor_noise(table, values[:, None])
     least = 0.0 if noise is None else _detectable(float(noise.sigma_int[0]))
-    hopeless = min(gain.less(max(0.0, excess.mean)).high for gain in raw) < least
+    hopeless = min(gain.less(lost).high for gain in raw) < least
     return ProposalEvidence(
         fit=fit,
-        gains=tuple(gain.less(max(0.0, excess.mean)) for gain in raw),
+        gains=tuple(gain.less(lost) for gain in raw),
         support=support(table.weights, pick),
         replicated=noise is not None,
         laws_disagree=disagree(optima),
         parameters=proxy_parameters(table.scales[0]),
-        more=None if hopeless else _runs_for_gain(len(table), raw, excess, curve, rng),
+        more=None if hopeless else _runs_for_gain(len(table), raw, lost, curve, rng),
     )
 
 
@@ -147,12 +140,14 @@ def _runs_for_signal(
 
 
 def _runs_for_gain(
-    runs: int, raw: list[Gain], excess: Optimism, curve: LearningCurve, rng: np.random.Generator
+    runs: int, raw: Sequence[Gain], excess: float, curve: LearningCurve, rng: np.random.Generator
 ) -> More | None:
     """Runs until the least certain gain would clear zero; its sd and optimism shrink together."""
-    lost = [_ONE_SIDED * gain.sd + max(0.0, excess.mean) for gain in raw]
+    if min(gain.mean for gain in raw) <= 0:
+        return None
+    lost = [_ONE_SIDED * gain.sd + excess for gain in raw]
     ratios = [gain.mean / loss for gain, loss in zip(raw, lost) if loss > 0]
-    if not ratios or min(ratios) <= 0:
+    if not ratios:
         return None
     return curve.more(runs, min(0.9, min(ratios) ** 2), rng)
 

@@ -1,4 +1,6 @@
-"""What a pick gains over the baselines by the law, its interval, and how much of it is optimism."""
+"""What a pick gains over the baselines by the law, its interval, and how much of it is optimism;
+and how far the noise of the runs moves the pick itself.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,8 +16,10 @@ from mixopt.progress import Report, silent
 Array = NDArray[np.float64]
 
 REFITS = 30
-_DOMINANT = 0.2
-_NEARBY = 0.7
+DOMINANT = 0.2
+"""Share from which a pick leans on a domain ..."""
+NEARBY = 0.7
+"""... and how much of it a run must have to count as near."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Optimism(NamedTuple):
 
     mean: float
     se: float
+    picks: Array
+    """(refits, width) the pick by each refit: how far the runs' noise moves it."""
 
 
 def gains(
@@ -82,16 +88,27 @@ def optimism(
     y* = f + noise, f_b the law refitted to y* (hyper-parameters kept), x_b = propose(f_b) (width,):
     mean over b of (f(x_b) - f(base)) - (f_b(x_b) - f_b(base)), in units of the objective.
     """
-    excess = np.empty(refits)
+    means = law.predict(law.train_weights_, law.train_scales_)
+    excess, picks = np.empty(refits), np.empty((refits, len(base)))
     for b in range(refits):
         report("optimism of the pick", b, refits)
-        refit = law.refitted(law.simulated(rng))
-        rows = np.stack([propose(refit), base])
+        refit = law.refitted(law.simulated(rng, means))
+        picks[b] = propose(refit)
+        rows = np.stack([picks[b], base])
         kept = objective.value(objective.cut(law.predict(rows), reference), reference)
         promised = objective.value(objective.cut(refit.predict(rows), reference), reference)
         excess[b] = (kept[0] - kept[1]) - (promised[0] - promised[1])
     report("optimism of the pick", refits, refits)
-    return Optimism(float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(refits)))
+    return Optimism(float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(refits)), picks)
+
+
+def weight_intervals(pick: Array, picks: Array, level: float = 0.9) -> Array:
+    """(d, 2) the range of each share of `pick` (d,) over picks by refits (refits, d).
+
+    Quantiles of what refits to simulated runs would have picked, widened to hold the pick.
+    """
+    low, high = np.quantile(picks, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.stack([np.minimum(low, pick), np.maximum(high, pick)], axis=1)
 
 
 def support(train: Array, pick: Array) -> int:
@@ -105,7 +122,7 @@ def support(train: Array, pick: Array) -> int:
     """
     if (pick[train.max(axis=0, initial=0.0) == 0] > 0).any():
         return 0
-    dominant = pick > _DOMINANT
+    dominant = pick > DOMINANT
     if not dominant.any():
         return len(train)
-    return int((train[:, dominant] >= _NEARBY * pick[dominant]).sum(axis=0).min())
+    return int((train[:, dominant] >= NEARBY * pick[dominant]).sum(axis=0).min())

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 _TINY = 1e-12  # share given to a domain that q leaves out but the limits need
 _LEAST = 1e-15  # smallest distance from a limit: less is rounding
+_NOTHING = 1e-200  # a share on its way to zero never arrives, so that it has a logarithm
 _CHUNK = 4_000_000  # numbers in one batch of the Newton systems
 
 
@@ -54,7 +55,7 @@ def _into_box(polytope: Polytope, rows: Array) -> Array:
 
 def _clipped(q: Array, lower: Array, upper: Array) -> Array:
     """clip(s q, lower, upper) with rows (k, d) that sum to one, s by Newton inside a bracket."""
-    most = np.where(q > 0, upper, lower).sum(axis=1, keepdims=True)
+    most = np.where(q > _TINY, upper, lower).sum(axis=1, keepdims=True)
     q = np.where(most < 1, q + _TINY, q)
     scale = _scale_inside(q, lower, upper)
     x = np.clip(scale * q, lower, upper)
@@ -167,7 +168,7 @@ class _Iterate:
             (self.price, price - self.price),
         ]
         length = _longest(ends)[:, None]
-        self.x = self.x + length * move
+        self.x = np.maximum(self.x + length * move, np.where(self.moves, _NOTHING, 0.0))
         self.pull_up = self.pull_up + length * (up - self.pull_up)
         self.pull_down = self.pull_down + length * (down - self.pull_down)
         self.price = self.price + length * (price - self.price)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -139,6 +139,11 @@ class Space:
     def width(self) -> int:
         """The number of columns: domains times phases."""
         return self.d * len(self.phases)
+
+    @cached_property
+    def tied(self) -> int:
+        """How many shares follow from others by an equality, beside the sums of the phases."""
+        return int(np.linalg.matrix_rank(self.polytope.equal)) - len(self.phases)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -301,6 +306,17 @@ class Space:
     def widened(self, factor: float = 2.0) -> Self:
         """The space with caps of min(1, factor * cap); bounds, groups and constraints stay."""
         return self._changed(cap_factor=self.cap_factor * factor)
+
+    def under(self, most: Array) -> Self:
+        """The space with no domain above its share in `most` (d,).
+
+        Raises InfeasibleError where that leaves no mixture.
+        """
+        domains = [
+            replace(domain, maximum=min(domain.maximum, float(share)))
+            for domain, share in zip(self.domains, most, strict=True)
+        ]
+        return self._changed(domains=domains)
 
     def relabelled(self, order: Sequence[int]) -> Self:
         """The space with its domains (and columns) in another order."""

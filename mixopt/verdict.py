@@ -32,8 +32,10 @@ REASONS = {
     "repetition_missed": "runs that repeat a domain did worse than the law says",
     "collinear": "domains that always moved together cannot be told apart",
     "rank_moves": "the order of mixtures moves with scale",
+    "rate_moves": "the leading mixtures rank differently at another learning rate",
     "small_proxy": "the proxies have fewer than 15M parameters",
     "behind": "a baseline did better than the proposal",
+    "no_law": "no law was fitted, so nothing is predicted of this mixture",
 }
 
 _MEANING = {
@@ -52,7 +54,7 @@ LEAST_SUPPORT = 3
 LEAST_PARAMETERS = 15e6
 VERIFIED = 4
 """Picks that are trained when the law cannot vouch for its own."""
-_DOUBTS = ("collinear", "repetition_missed", "rank_moves")
+_DOUBTS = ("collinear", "repetition_missed", "rank_moves", "rate_moves")
 """Of the fit: the order of mixtures may be used, a gain may not be claimed."""
 
 
@@ -92,7 +94,8 @@ columns of the space, and 4 on top)'
 
     def _request(self) -> str:
         if not self.more:
-            return ": run more"
+            least = None if self.between is None else self.between[0]
+            return ": run more" if least is None else f": run more, {least} at least"
         if self.unit == "seeds":
             return f": train {self.more} more seed{'s' * (self.more > 1)} of every arm"
         return f": run {self.more} more{_between(self.between)}"
@@ -144,6 +147,8 @@ class FitEvidence:
     """Domains of which runs that repeat them did worse than the law says."""
     rank_moves: bool = False
     """Whether larger runs rank the best mixtures differently, surely."""
+    rate_moves: bool = False
+    """Whether runs at another learning rate rank the best mixtures differently."""
     parameters: float | None = None
     """Non-embedding parameters of a proxy; None where unknown."""
     more: More | None = None
@@ -207,6 +212,7 @@ def judge_fit(evidence: FitEvidence) -> Verdict:
         "collinear": evidence.collinear,
         "repetition_missed": bool(evidence.repetition_missed),
         "rank_moves": evidence.rank_moves,
+        "rate_moves": evidence.rate_moves,
     }
     found = tuple(code for code, seen in flags.items() if seen)
     return Verdict("ranking_only", (*found, *caveats))
@@ -250,10 +256,11 @@ def proxy_parameters(scales: Sequence[float]) -> float | None:
 
 
 def _undecided(reasons: tuple[str, ...], more: More | None, rival: str = "") -> Verdict:
-    """`run_more` where the learning curve says how many, else `no_signal`."""
-    if more is None or more.runs is None:
+    """`no_signal` where even the lower end of what the learning curve asks for is out of reach."""
+    if more is None or (more.runs is None and more.low is None):
         return Verdict("no_signal", reasons, rival=rival)
-    return Verdict("run_more", reasons, max(1, more.runs), (more.low, more.high), rival)
+    runs = None if more.runs is None else max(1, more.runs)
+    return Verdict("run_more", reasons, runs, (more.low, more.high), rival)
 
 
 def _between(ends: tuple[int | None, int | None] | None) -> str:

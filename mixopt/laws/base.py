@@ -124,10 +124,14 @@ class Law(ABC):
         assert is_dataclass(self)
         return replace(self).fit(self.train_weights_, losses, self._train_info(slice(None)))
 
-    def simulated(self, rng: np.random.Generator) -> Array:
-        """Losses that the training runs might have had if the law were true, (n, m)."""
-        losses = self.predict(self.train_weights_, self.train_scales_)
-        losses = losses + self._noise_draw(losses.shape, rng) * self.noise_
+    def simulated(self, rng: np.random.Generator, means: Array | None = None) -> Array:
+        """Losses that the training runs might have had if the law were true, (n, m).
+
+        `means` (n, m): what the law says of them, where that was asked before.
+        """
+        if means is None:
+            means = self.predict(self.train_weights_, self.train_scales_)
+        losses = means + self._noise_draw(means.shape, rng) * self.noise_
         return np.where(np.isnan(self.train_losses_), np.nan, losses)
 
     def mean_only(self) -> Self:

@@ -170,9 +170,11 @@ class Recalibrated(Law):
         slopes = self.small.gradient(self._checked(weights))
         return slopes if home is None else home.line.slope[:, None] * slopes
 
-    def simulated(self, rng: np.random.Generator) -> Array:
+    def simulated(self, rng: np.random.Generator, means: Array | None = None) -> Array:
         """Losses that the runs might have had if the law were true, (n, m)."""
-        losses = self.predict(self.train_weights_, self.train_scales_)
+        losses = means
+        if losses is None:
+            losses = self.predict(self.train_weights_, self.train_scales_)
         noise = rng.standard_normal(losses.shape)
         noise[self.small_rows_] *= self.small.noise_
         for rows, target in self._by_scale(len(losses), self.train_scales_):

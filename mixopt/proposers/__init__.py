@@ -1,6 +1,7 @@
 """Proposers: ways to decide on mixtures once a law is fitted, by name; and their ranking."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mixopt.registry import Entry, make
 
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
 
 PROPOSERS = {
     "exact": Entry("mixopt.proposers.exact:Exact"),
+    "mixmin": Entry("mixopt.proposers.mixmin:MixMin"),
+    "mixmin_token": Entry("mixopt.proposers.mixmin_token:MixMinToken"),
+    "natural": Entry("mixopt.proposers.natural:Natural"),
     "simulate": Entry("mixopt.proposers.simulate:Simulate"),
+    "simulate_iterated": Entry("mixopt.proposers.simulate_iterated:SimulateIterated"),
+    "tempered": Entry("mixopt.proposers.tempered:Tempered"),
+    "uniform": Entry("mixopt.proposers.uniform:Uniform"),
+    "unimax": Entry("mixopt.proposers.unimax:UniMax"),
+    "utilimax": Entry("mixopt.proposers.utilimax:UtiliMax"),
 }
 
 
@@ -28,6 +37,6 @@ def propose(
     return make_proposer(method).propose(problem, count, rng)
 
 
-def make_proposer(method: str) -> "Proposer":
-    """The proposer called `method`. Raises ConfigError for an unknown one."""
-    return make(PROPOSERS, "proposer", method, {})
+def make_proposer(method: str, settings: Mapping[str, Any] | None = None) -> "Proposer":
+    """The proposer called `method`. Raises ConfigError for an unknown one or unknown settings."""
+    return make(PROPOSERS, "proposer", method, settings or {})

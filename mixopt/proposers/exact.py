@@ -4,7 +4,8 @@
 
 Random rows, the best of them refined by mirror descent and a polish, shares that hardly matter
 dropped, the answer rounded before anybody predicts it. For convex laws and objectives the
-Frank-Wolfe gap bounds how much better any other mixture could be.
+Frank-Wolfe gap bounds how much better any other mixture could be. Laws without slopes are searched
+by rows drawn ever closer to the best. With a risk the answer is the cautious one of `cautious.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.errors import ConfigError
 from mixopt.polytope import Polytope
 from mixopt.problem import Problem
 from mixopt.projection import project
 from mixopt.proposers.base import APART, Proposer, distance
+from mixopt.proposers.cautious import cautious
 from mixopt.proposers.goal import Goal
 from mixopt.proposers.rounding import rounded
 from mixopt.proposers.simulate import dirichlet_rows
@@ -37,6 +40,13 @@ _KEPT = 3
 """Starts that go on after the first steps."""
 _SAME = 0.002
 """Rows nearer than this in L1 are one."""
+_REACHES = tuple(np.geomspace(1.0, 0.02, 12).tolist())
+_STEPS = 400
+_ORIGINS = 32
+"""How many of the best rows steps start from."""
+_FEW = 64
+_ROUGH = 1e-4
+"""Progress in s_J under which a descent by a law that is itself a draw ends."""
 _POOL = 256
 """Samples, and mixtures of a sample and the optimum, among which alternatives are sought."""
 
@@ -63,15 +73,36 @@ class Exact(Proposer):
     """Pull towards the prior, in s_J a nat; infinite: the prior inside the limits."""
     samples: int = 4096
     starts: int = 8
+    risk: float = 0.0
+    """Standard deviations of the gain that are taken off its mean."""
+    over: Array | None = None
+    """(width,) what the gain is over; None: the prior inside the limits."""
+
+    def __post_init__(self) -> None:
+        if not self.risk >= 0 or not self.strength >= 0:
+            raise ConfigError(
+                "exact: expected a risk and a strength of 0 or more, "
+                f"got {self.risk} and {self.strength}"
+            )
 
     def quick(self) -> "Exact":
         """Fewer samples and starts."""
         return replace(self, samples=min(self.samples, 512), starts=min(self.starts, 2))
 
+    def near(self, rows: Array) -> Proposer:
+        """Descents from `rows` (k, width) alone; with a risk, `quick`."""
+        return self.quick() if self.risk > 0 else Descent(rows, self.strength)
+
     def solve(self, problem: Problem, rng: np.random.Generator) -> Solution:
         """The minimum with its certificate."""
         goal, rows = Goal.of(problem, self.strength), self._samples(problem, rng)
         return self._solved(goal, rows, goal.values(rows))
+
+    def minimum(self, goal: Goal, problem: Problem, rng: np.random.Generator) -> Array:
+        """The row (1, width) that is best for a goal other than the problem's own, rounded."""
+        rows = self._samples(problem, rng)
+        found = self._solved(goal, rows, goal.values(rows)).row
+        return rounded(problem.space.polytope, found[None])
 
     def _propose(self, problem: Problem, count: int, rng: np.random.Generator) -> Array:
         polytope = problem.space.polytope
@@ -81,13 +112,19 @@ class Exact(Proposer):
         rows = self._samples(problem, rng)
         values = goal.values(rows)
         optimum = self._solved(goal, rows, values).row
-        sampled = rows[np.argmin(values)]
-        contenders = rounded(polytope, np.stack([optimum, sampled]))
-        first = contenders[np.argmin(goal.values(contenders))]
+        if self.risk > 0 and not goal.is_flat(values):
+            over = problem.space.reference if self.over is None else self.over
+            row = cautious(goal, optimum, over, rows, values, self.risk, rng)
+            first = rounded(polytope, row[None])[0]
+        else:
+            contenders = rounded(polytope, np.stack([optimum, rows[np.argmin(values)]]))
+            first = contenders[np.argmin(goal.values(contenders))]
         if count == 1:
             return first[None]
         pool = _pool(first, rows, values, rng)
         others = rounded(polytope, _alternatives(goal, first, pool, count - 1, rng))
+        if self.risk > 0:
+            return np.concatenate([first[None], others])
         chosen = np.concatenate([first[None], others])
         return chosen[np.argsort(goal.values(chosen), kind="stable")]
 
@@ -110,7 +147,8 @@ class Exact(Proposer):
         if goal.is_flat(values):
             return Solution(starts[-1], float(goal.values(starts[-1:])[0]), 0.0, goal.is_convex)
         if goal.is_stepped(starts):
-            row = _best_mean(goal, rows[order[:_MEANS]])
+            best = rows[order[:_MEANS]]
+            row = _closed_in(goal, np.concatenate([_best_mean(goal, best)[None], best]))
             return Solution(row, float(goal.values(row[None])[0]), np.nan, False)
         polytope = _without_forbidden(goal)
         row = _descended(goal, polytope, starts)
@@ -121,10 +159,73 @@ class Exact(Proposer):
         return Solution(row, float(goal.values(row[None])[0]), gap, goal.is_convex)
 
 
+@dataclass
+class Descent(Proposer):
+    """One row: the best minimum that descents from given rows and a few samples lead to."""
+
+    rows: Array
+    """(k, width)"""
+    strength: float = 0.0
+
+    def _propose(self, problem: Problem, count: int, rng: np.random.Generator) -> Array:
+        space = problem.space
+        if np.isinf(self.strength):
+            return rounded(space.polytope, space.reference[None])
+        goal = Goal.of(problem, self.strength)
+        sampled = dirichlet_rows(space, _FEW, rng)
+        rows = np.concatenate([space.project(self.rows), sampled, space.reference[None]])
+        values = goal.values(rows)
+        if goal.is_flat(values):
+            return rounded(space.polytope, space.reference[None])
+        best = rows[np.argsort(values, kind="stable")]
+        if not goal.is_stepped(best[:1]):
+            best = mirror_descent(
+                _smooth(goal), _without_forbidden(goal), best[:2], tolerance=_ROUGH
+            )
+        found = rounded(space.polytope, best[:2])
+        return found[np.argmin(goal.values(found))][None]
+
+
+def certificate(problem: Problem, row: Array) -> float | None:
+    """How much better than `row` (width,) any mixture can be predicted, in the objective's units.
+
+    The Frank-Wolfe gap; None where law or objective is not convex, so that it bounds nothing.
+    """
+    goal = Goal.of(problem)
+    if not goal.is_convex:
+        return None
+    slope = _smooth(goal).gradients(row[None])[0]
+    return frank_wolfe_gap(problem.space.polytope, row, slope) * goal.unit
+
+
 def _best_mean(goal: Goal, best: Array) -> Array:
     """The best row (width,) among the means of the first 1, 2, ... of the best samples."""
     means = np.cumsum(best, axis=0) / np.arange(1, len(best) + 1)[:, None]
     return means[np.argmin(goal.values(means))]
+
+
+def _closed_in(goal: Goal, best: Array) -> Array:
+    """The best row (width,) of rounds of steps from the best (k, width) of the round before.
+
+    A step is towards another good row, past it, or towards a corner: steps of trees are wide, and
+    a descent has no slope to follow.
+    """
+    rng = np.random.default_rng(0)
+    corners = np.tile(np.eye(goal.space.d), len(goal.space.phases))
+    values, corners = goal.values(best), goal.space.project(corners)
+    for reach in _REACHES:
+        origin = best[rng.integers(min(len(best), _ORIGINS), size=_STEPS)]
+        towards = np.concatenate([best, corners])
+        ends = towards[rng.integers(len(towards), size=_STEPS)]
+        moved = origin + reach * rng.uniform(-0.5, 1.0, (_STEPS, 1)) * (ends - origin)
+        trial = project(goal.space.polytope, np.maximum(moved, 0.0))
+        best, values = (
+            np.concatenate([best, trial]),
+            np.concatenate([values, goal.values(trial)]),
+        )
+        order = np.argsort(values, kind="stable")[:_MEANS]
+        best, values = best[order], values[order]
+    return best[0]
 
 
 def _without_forbidden(goal: Goal) -> Polytope:

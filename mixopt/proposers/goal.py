@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mixopt.laws.base import Law
 from mixopt.objective import Objective
 from mixopt.problem import Problem
-from mixopt.proposers.smoothing import Soft
+from mixopt.proposers.smoothing import Soft, Weighted
 from mixopt.space import Space
 
 Array = NDArray[np.float64]
@@ -31,7 +31,7 @@ class Goal:
 
     space: Space
     law: Law
-    objective: Objective | Soft
+    objective: Objective | Soft | Weighted
     reference: Array
     """(m,) predicted metrics of p0'."""
     spread: float
@@ -49,8 +49,15 @@ class Goal:
 
     def softened(self, temperature: float) -> "Goal":
         """The goal with kinks as wide as `temperature` s_J."""
+        if isinstance(self.objective, Weighted):
+            return replace(self, objective=self.objective.softened(temperature))
         assert isinstance(self.objective, Objective)
-        return replace(self, objective=Soft(self.objective, temperature * self._unit))
+        return replace(self, objective=Soft(self.objective, temperature * self.unit))
+
+    @property
+    def unit(self) -> float:
+        """What one unit of G is worth in the objective's: s_J, or 1 where it is 0."""
+        return self.spread if self.spread > 0 else 1.0
 
     def objective_values(self, rows: Array) -> Array:
         """J of the predictions, in its own units, (k,); infinite where they cannot be."""
@@ -63,13 +70,13 @@ class Goal:
 
     def values(self, rows: Array) -> Array:
         """G (k,)."""
-        return self.objective_values(rows) / self._unit + self.strength * self.divergence(rows)
+        return self.objective_values(rows) / self.unit + self.strength * self.divergence(rows)
 
     def gradients(self, rows: Array) -> Array:
         """dG/dw (k, width)."""
         metrics = self.objective.cut(self.law.predict(rows), self.reference)
         by_metric = self.objective.gradient(metrics, self.reference)
-        slope = np.einsum("km,kmd->kd", by_metric, self.law.gradient(rows)) / self._unit
+        slope = np.einsum("km,kmd->kd", by_metric, self.law.gradient(rows)) / self.unit
         if self.strength == 0:
             return slope
         return slope + self.strength * self._fractions * (_log_ratio(rows, self._prior) + 1.0)
@@ -102,10 +109,6 @@ class Goal:
             return values
         possible = (metrics > 0) | (self.objective.weights == 0)
         return np.where(possible.all(axis=-1), values, np.inf)
-
-    @property
-    def _unit(self) -> float:
-        return self.spread if self.spread > 0 else 1.0
 
     @property
     def _prior(self) -> Array:

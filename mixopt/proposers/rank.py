@@ -1,13 +1,14 @@
-"""Ranking: what the law promises for candidates, baselines and the best run seen, from joint draws.
+"""Ranking: what the law promises for candidates, baselines and the best run seen, by joint draws.
 
 One set of draws of the law covers every row, so that errors which two rows share cancel in their
-difference. Gains are over each baseline; the headline is the gain over the best one.
+difference. Gains are over each baseline; the headline is the gain over the best one. Proposals are
+in order of mean - risk * sd of that gain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,13 +21,14 @@ from mixopt.laws.base import mixture_groups
 from mixopt.problem import Problem
 from mixopt.proposers.base import distance
 from mixopt.proposers.goal import Goal
+from mixopt.shown import Section, Shown, between
 from mixopt.space import Space
 
 if TYPE_CHECKING:
     from mixopt.baselines import Baseline
 
 Array = NDArray[np.float64]
-Role = Literal["proposal", "baseline", "best_run"]
+Role = Literal["proposal", "tradeoff", "baseline", "best_run"]
 
 BEST_RUN = "best_run"
 """The best run seen: a row of its own, or an alias of the baseline that it was trained under."""
@@ -36,8 +38,8 @@ _ROUNDING = 1e-6
 """Runs whose shares were rounded in a file are inside the limits up to this."""
 
 
-@dataclass(frozen=True)
-class Ranked:
+@dataclass(frozen=True, repr=False)
+class Ranked(Shown):
     """One mixture and what the law says of it."""
 
     name: str
@@ -63,9 +65,33 @@ class Ranked:
     aliases: tuple[str, ...] = ()
     """Names of other baselines that are this mixture."""
 
+    def frame(self) -> pd.DataFrame:
+        """A row for each domain: its share, and how often the target would read it."""
+        domains = list(self.shares)
+        epochs = [self.epochs[name] for name in domains]
+        return pd.DataFrame(
+            {"domain": domains, "share": list(self.shares.values()), "epochs": epochs}
+        )
 
-@dataclass(frozen=True)
-class Ranking:
+    def told(self, intervals: Mapping[str, tuple[float, float]] | None = None) -> pd.DataFrame:
+        """The domains as text, the largest share first; `intervals` of the shares, where known."""
+        domains = sorted(self.shares, key=lambda name: -self.shares[name])
+        columns = {"domain": domains, "share": [f"{100 * self.shares[n]:.1f}" for n in domains]}
+        if intervals is not None:
+            ends = [intervals[name] for name in domains]
+            columns["90 %"] = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in ends]
+        if any(value is not None for value in self.epochs.values()):
+            epochs = [self.epochs[name] for name in domains]
+            columns["epochs"] = ["-" if value is None else f"{value:.2g}" for value in epochs]
+        return pd.DataFrame(columns)
+
+    def sections(self) -> Iterator[Section]:
+        """The mixture."""
+        yield Section(f"{self.name} ({self.role}), shares in %", self.told())
+
+
+@dataclass(frozen=True, repr=False)
+class Ranking(Shown):
     """Mixtures in order, the best first.
 
     A proposal that is not verified stands above the best run seen only if the interval of its gain
@@ -79,16 +105,20 @@ class Ranking:
     """By predicted mean; the rival of the headline."""
     best_run_name: str | None = None
     """The run with the lowest measured objective among those inside the limits."""
+    risk: float = 0.0
+    """Standard deviations of the gain that are taken off its mean, to order proposals."""
+    optimism: float | None = None
+    """What was taken off the proposals' gains, which chose them; None: not known, nothing was."""
 
     @property
     def proposals(self) -> tuple[Ranked, ...]:
-        """Proposals, the best predicted one first."""
+        """Proposals, the best one first: by predicted mean, less its risk."""
         kept = [entry for entry in self.entries if entry.role == "proposal"]
-        return tuple(sorted(kept, key=lambda entry: entry.objective))
+        return tuple(sorted(kept, key=self._loss))
 
     @property
     def pick(self) -> Ranked:
-        """The best predicted proposal."""
+        """The best proposal."""
         return self.proposals[0]
 
     @property
@@ -97,10 +127,35 @@ class Ranking:
         return self.pick.gains[self.best_baseline]
 
     @property
+    def over_baselines(self) -> tuple[Gain, ...]:
+        """The gains of the pick over every baseline, the best baseline first."""
+        kept = [entry for entry in self.entries if entry.role == "baseline"]
+        ordered = sorted(kept, key=lambda entry: entry.objective)
+        return tuple(self.pick.gains[entry.name] for entry in ordered)
+
+    @property
     def outranks_best_run(self) -> bool:
         """Whether the pick's gain over the best run seen is above zero for the whole interval."""
         run = next((entry for entry in self.entries if _is_best_run(entry)), None)
         return run is None or self.pick.gains[run.name].low > 0
+
+    def less(self, optimism: float) -> Ranking:
+        """The ranking with what choosing by the law adds taken off its proposals' gains."""
+        lost = max(0.0, optimism)
+        entries = [
+            replace(entry, gains={name: one.less(lost) for name, one in entry.gains.items()})
+            if entry.role in ("proposal", "tradeoff")
+            else entry
+            for entry in self.entries
+        ]
+        return replace(self, entries=_ordered(entries, self._loss), optimism=lost)
+
+    def _loss(self, entry: Ranked) -> float:
+        """What the order is by, lower first: the predicted objective and the risk's price."""
+        gain = entry.gains.get(self.best_baseline)
+        if gain is None or entry.role != "proposal":
+            return entry.objective
+        return entry.objective + self.risk * gain.sd
 
     def frame(self) -> pd.DataFrame:
         """A row for each mixture: objective, gain over the best baseline, shares and epochs."""
@@ -125,6 +180,27 @@ class Ranking:
             )
         return pd.DataFrame(lines)
 
+    def told(self) -> pd.DataFrame:
+        """The mixtures as text: gain over the best baseline in units of the objective."""
+        lines = []
+        for entry in self.entries:
+            gain = entry.gains.get(self.best_baseline)
+            lines.append(
+                {
+                    "mixture": " = ".join([entry.name, *entry.aliases]),
+                    f"gain over {self.best_baseline} ({100 * self.level:.0f} %)": "-"
+                    if gain is None
+                    else between(gain.mean, gain.low, gain.high),
+                    "P(best)": f"{entry.best_probability:.2f}",
+                    "runs near": str(entry.support),
+                }
+            )
+        return pd.DataFrame(lines)
+
+    def sections(self) -> Iterator[Section]:
+        """The mixtures in their order."""
+        yield Section(f"ranked by the law for {self.objective}", self.told())
+
     def to_json(self) -> dict[str, Any]:
         """The ranking for machines."""
         return {
@@ -133,6 +209,8 @@ class Ranking:
             "best_baseline": self.best_baseline,
             "best_run": self.best_run_name,
             "outranks_best_run": self.outranks_best_run,
+            "risk": self.risk,
+            "optimism": self.optimism,
             "entries": [_entry_to_json(entry) for entry in self.entries],
         }
 
@@ -151,11 +229,14 @@ def rank(
     draws: int,
     rng: np.random.Generator,
     level: float = 0.9,
+    risk: float = 0.0,
+    tradeoffs: Mapping[str, Array] | None = None,
 ) -> Ranking:
     """Rank `candidates` and `baselines` (rows by name) with the best run of the problem's table.
 
-    `level` is the coverage of the two-sided intervals. Raises DataError without a law, an
-    objective, a candidate or a baseline.
+    `tradeoffs` are further rows that serve other objectives too: told of, never picked. `level` is
+    the coverage of the two-sided intervals, `risk` is that of `Ranking`. Raises DataError without
+    a law, an objective, a candidate or a baseline.
     """
     if problem.law is None or problem.objective is None:
         raise DataError("ranking needs a law and an objective: run `mixopt fit` first")
@@ -163,10 +244,12 @@ def rank(
         raise DataError("ranking needs a candidate and a baseline at least")
     goal = Goal.of(problem)
     rows = {name: _Row("proposal", row) for name, row in candidates.items()}
+    others = tradeoffs or {}
+    rows |= {name: _Row("tradeoff", row) for name, row in others.items()}
     rows |= {name: _Row("baseline", b.row, b.projected, b.aliases) for name, b in baselines.items()}
     seen = None if problem.table is None else best_run(problem)
-    if len(rows) < len(candidates) + len(baselines):
-        raise DataError("expected different names for candidates and baselines")
+    if len(rows) < len(candidates) + len(others) + len(baselines):
+        raise DataError("expected different names for candidates, trade-offs and baselines")
     if seen is not None:
         twin = _twin(problem.space, seen[1], baselines)
         rows[twin or BEST_RUN] = (
@@ -176,13 +259,15 @@ def rank(
         )
     entries = _entries(problem, goal, rows, draws, rng, level)
     rivals = [entry for entry in entries if entry.role == "baseline"]
-    return Ranking(
+    made = Ranking(
         objective=problem.objective.name,
         level=level,
-        entries=_ordered(entries),
+        entries=tuple(entries),
         best_baseline=min(rivals, key=lambda entry: entry.objective).name,
         best_run_name=None if seen is None else seen[0],
+        risk=risk,
     )
+    return replace(made, entries=_ordered(entries, made._loss))
 
 
 def best_run(problem: Problem) -> tuple[str, Array] | None:
@@ -255,7 +340,7 @@ def _ranked(
                 level,
             )
             for j, rival in enumerate(rows)
-            if rows[rival].role != "proposal" and j != i
+            if rows[rival].role in ("baseline", "best_run") and j != i
         },
         best_probability=float((drawn.argmin(axis=1) == i).mean()),
         support=support(seen, item.row),
@@ -287,9 +372,9 @@ def _epochs(space: Space, row: Array) -> dict[str, float | None]:
     }
 
 
-def _ordered(entries: list[Ranked]) -> tuple[Ranked, ...]:
-    """By predicted objective; the best run seen moves above what does not clearly beat it."""
-    ordered = sorted(entries, key=lambda entry: entry.objective)
+def _ordered(entries: list[Ranked], loss: Callable[[Ranked], float]) -> tuple[Ranked, ...]:
+    """By `loss`; the best run seen moves above what does not clearly beat it."""
+    ordered = sorted(entries, key=loss)
     run = next((entry for entry in ordered if _is_best_run(entry)), None)
     if run is None:
         return tuple(ordered)

@@ -5,7 +5,7 @@ projected into the limits; the law predicts them all; the answer is the mean of 
 Near a face of the limits the mean is pulled inwards, which `exact` avoids.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 
 _STRENGTHS = (0.1, 5.0)
 _TEMPERATURE = 0.5
+_FEW = 5000
 
 
 @dataclass
@@ -30,21 +31,31 @@ class Simulate(Proposer):
     best: int = 128
     """How many samples the answer is a mean of."""
 
+    def quick(self) -> "Simulate":
+        """Fewer samples, and as much fewer of the best."""
+        few = min(self.samples, _FEW)
+        return replace(self, samples=few, best=max(1, self.best * few // self.samples))
+
     def _propose(self, problem: Problem, count: int, rng: np.random.Generator) -> Array:
         space, goal = problem.space, Goal.of(problem)
         rows = dirichlet_rows(space, self.samples, rng)
         values = goal.values(rows)
         order = np.argsort(values, kind="stable")
         mean = rows[order[: self.best]].mean(axis=0)
-        chosen = [space.reference if goal.is_flat(values) else mean]
-        apart = APART + 1e-4 * space.width  # what rounding may take away
-        rest = rows[order]
-        while len(chosen) < count:
-            rest = rest[distance(space, rest, chosen[-1]) >= apart]
-            if len(rest) == 0:
-                break
-            chosen.append(rest[0])
-        return rounded(space.polytope, np.stack(chosen))
+        first = space.reference if goal.is_flat(values) else mean
+        return rounded(space.polytope, with_others(space, first, rows[order], count))
+
+
+def with_others(space: Space, first: Array, ordered: Array, count: int) -> Array:
+    """`first` (width,) and the first of `ordered` (k, width) that are apart from all before."""
+    chosen, rest = [first], ordered
+    apart = APART + 1e-4 * space.width  # what rounding may take away
+    while len(chosen) < count:
+        rest = rest[distance(space, rest, chosen[-1]) >= apart]
+        if len(rest) == 0:
+            break
+        chosen.append(rest[0])
+    return np.stack(chosen)
 
 
 def dirichlet_rows(space: Space, count: int, rng: np.random.Generator) -> Array:

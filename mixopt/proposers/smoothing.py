@@ -91,8 +91,70 @@ class Soft:
         return np.where(np.isfinite(ceilings) & (ceilings > 0), ceilings, 1.0)
 
 
-def is_kinked(objective: Objective | Soft) -> bool:
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """sum_o weight_o J_o, an objective of objectives: for the mixtures between their optima."""
+
+    parts: tuple["Objective | Soft | Weighted", ...]
+    factors: Array
+    """(o,) of the objectives, 0 or more."""
+
+    @property
+    def kind(self) -> Kind:
+        """That of ratios, where any part takes some."""
+        kinds = {part.kind for part in self._used}
+        return "absolute" if kinds == {"absolute"} else "relative"
+
+    @property
+    def convex(self) -> bool:
+        """Whether all parts are."""
+        return all(part.convex for part in self._used)
+
+    @property
+    def weights(self) -> Array:
+        """(m,) of the metrics whose ratios are taken."""
+        parts = [part.weights for part in self._used if part.kind != "absolute"]
+        return np.sum(parts, axis=0) if parts else self._used[0].weights
+
+    def cut(self, metrics: Array, reference: Array) -> Array:
+        """As the parts that take ratios cut what a law predicts."""
+        return (
+            metrics
+            if self.kind == "absolute"
+            else np.where(self.weights > 0, self._ratio_part.cut(metrics, reference), metrics)
+        )
+
+    def value(self, metrics: Array, reference: Array) -> Array:
+        """J (..., k) of oriented metrics (..., k, m)."""
+        values = [part.value(metrics, reference) for part in self.parts]
+        return np.tensordot(self.factors, np.stack(values), axes=1)
+
+    def gradient(self, metrics: Array, reference: Array) -> Array:
+        """dJ/dL (..., k, m)."""
+        slopes = [part.gradient(metrics, reference) for part in self.parts]
+        return np.tensordot(self.factors, np.stack(slopes), axes=1)
+
+    def softened(self, temperature: float) -> "Weighted":
+        """The sum of the parts with kinks as wide as `temperature` of each part's unit."""
+        parts = [
+            Soft(part, temperature / factor) if isinstance(part, Objective) and factor > 0 else part
+            for part, factor in zip(self.parts, self.factors.tolist())
+        ]
+        return Weighted(tuple(parts), self.factors)
+
+    @property
+    def _used(self) -> list["Objective | Soft | Weighted"]:
+        return [part for part, factor in zip(self.parts, self.factors) if factor > 0]
+
+    @property
+    def _ratio_part(self) -> "Objective | Soft | Weighted":
+        return next(part for part in self._used if part.kind != "absolute")
+
+
+def is_kinked(objective: Objective | Soft | Weighted) -> bool:
     """Whether the objective has kinks, at which a descent would stop."""
     if isinstance(objective, Soft):
         return False
+    if isinstance(objective, Weighted):
+        return any(is_kinked(part) for part in objective.parts)
     return objective.kind == "worst" or objective.ceilings is not None

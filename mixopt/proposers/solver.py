@@ -24,6 +24,8 @@ _INSIDE = 1e-3
 _SMALLEST = 1e-7
 """Shares below it are as good as zero for the scaling of the polish."""
 _BACKTRACKS = 15
+_FLAT = 1e-9
+"""A minimum that is not this much better than the start is no reason to leave it."""
 
 
 class Smooth(Protocol):
@@ -82,6 +84,13 @@ def polished(goal: Smooth, polytope: Polytope, row: Array) -> Array:
     found = project(polytope, np.maximum(result.x * scale, 0.0)[None])
     better = goal.values(found)[0] < goal.values(row[None])[0]
     return found[0] if better else row
+
+
+def convex_minimum(goal: Smooth, polytope: Polytope, start: Array) -> Array:
+    """The minimum (width,) of a convex function; `start` (width,) where all rows are as good."""
+    row = polished(goal, polytope, mirror_descent(goal, polytope, start[None])[0])
+    gain = goal.values(start[None])[0] - goal.values(row[None])[0]
+    return row if gain > _FLAT else start
 
 
 def frank_wolfe_gap(polytope: Polytope, row: Array, gradient: Array) -> float:

@@ -8,7 +8,7 @@ import pytest
 from mixopt.agreement import member_optima
 from mixopt.errors import DataError
 from mixopt.evidence import fit_evidence, proposal_evidence
-from mixopt.gain import Gain
+from mixopt.gain import Gain, gains, optimism
 from mixopt.laws import make_law
 from mixopt.learning import More, learning_curve, learning_predictions
 from mixopt.noise import anchor_noise, remove_block_effects
@@ -50,6 +50,8 @@ CLEAR = ProposalEvidence(
         ({"runs": 9}, "run_more", ("few_runs",)),
         ({"noise": 0.04}, "no_signal", ("spread_within_noise",)),
         ({"noise": 0.04, "more": More(24, 9, None)}, "run_more", ("spread_within_noise",)),
+        ({"noise": 0.04, "more": More(None, 9, None)}, "run_more", ("spread_within_noise",)),
+        ({"noise": 0.04, "more": More(None, None, None)}, "no_signal", ("spread_within_noise",)),
         ({"rank_moves": True}, "ranking_only", ("rank_moves",)),
         ({"collinear": True}, "ranking_only", ("collinear",)),
         ({"repetition_missed": ("law",)}, "ranking_only", ("repetition_missed",)),
@@ -193,8 +195,10 @@ def study(strength, rng, law="ridge", n=20, d=3):
     pick = propose(fitted)
     best = min(rivals, key=lambda one: fitted.predict(rivals[one][None]).mean())
     optima = member_optima(fitted, objective, reference, (best, rivals[best]), propose, rng)
+    raw = gains(fitted, objective, reference, pick, rivals, rng)
+    excess = optimism(fitted, objective, reference, rivals[raw[0].baseline], propose, rng)
     evidence = proposal_evidence(
-        fitted, table, objective, reference, fit, pick, rivals, propose, optima, curve, rng
+        table, objective, reference, fit, pick, raw, excess, optima, curve, rng
     )
     values = objective.value(truth(np.vstack([pick, *rivals.values()])), reference)
     return judge_proposal(evidence), float(values[1:].min() - values[0])
