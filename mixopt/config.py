@@ -133,6 +133,11 @@ class EvaluationSpec(Table):
 
     windows: Count = 64
     """Windows of the proxy's context for each domain."""
+    tasks: dict[Name, str] = {}
+    """JSON lines of `prompt` and `completion`, seen from the folder: metric `task/NAME`, bits per
+    byte of the completions."""
+    metrics: list[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]] = []
+    """Functions of the user's own, "package.module:function", that are given a `Scorer`."""
 
 
 class ConfirmSpec(Table):
@@ -143,6 +148,10 @@ class ConfirmSpec(Table):
     sizes: dict[str, int] = {}
     training: dict[str, float] = {}
     seeds: list[int] = Field(default=[101, 102, 103, 104, 105], min_length=2)
+    by_power: StrictBool = False
+    """As many seeds, 3 to 10, as show half the predicted gain in 4 of 5 cases; `seeds` first."""
+    scale: tuple[float, float] | None = None
+    """(parameters, active parameters) of a model trained in another stack."""
     proposals: Count = 1
     """Proposals trained for each objective."""
 
@@ -153,6 +162,8 @@ class ProxyFile(Table):
     origin: ClassVar[str] = "`mixopt init` writes one, and `tokens = 1_000_000` in it is enough"
 
     preset: str = "tiny"
+    style: Literal["default", "olmoe", "qwen3", "deepseek", "gptoss"] = "default"
+    """The family of models whose router and balancing the proxies have."""
     tokens: Count
     """Training tokens of one run."""
     seeds: list[int] = Field(default=[1, 2, 3, 4], min_length=1)
@@ -168,16 +179,26 @@ class ProxyFile(Table):
     data: DataSpec = DataSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     confirm: ConfirmSpec = ConfirmSpec()
+    controller: dict[str, dict[str, Any]] = {}
+    """`[controller.NAME]`: settings of controllers that differ from their defaults."""
 
     def identity(self) -> dict[str, Any]:
         """What changes the training of a swarm's run, and so its id."""
-        return _identity(self.preset, self.tokens, self.sizes, self.training, self.simulated_epochs)
+        return _identity(
+            self.preset,
+            self.style,
+            self.tokens,
+            self.sizes,
+            self.training,
+            self.simulated_epochs,
+        )
 
     def confirm_identity(self) -> dict[str, Any]:
         """What changes the training of a confirming run."""
         spec = self.confirm
         return _identity(
             spec.preset or self.preset,
+            self.style,
             spec.tokens or self.tokens,
             {**self.sizes, **spec.sizes},
             {**self.training, **spec.training},
@@ -307,6 +328,7 @@ def _dotted(key: str) -> list[str]:
 
 def _identity(
     preset: str,
+    style: str,
     tokens: int,
     sizes: Mapping[str, int],
     training: Mapping[str, float],
@@ -314,6 +336,7 @@ def _identity(
 ) -> dict[str, Any]:
     return {
         "preset": preset,
+        **({} if style == "default" else {"style": style}),  # runs of older tables keep their ids
         "tokens": tokens,
         "sizes": dict(sorted(sizes.items())),
         "training": dict(sorted(training.items())),

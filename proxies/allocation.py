@@ -1,17 +1,39 @@
-"""Systematic allocation: which domain each sequence of a batch comes from.
+"""Systematic allocation in a swarm: which domain each sequence of every proxy's batch comes from.
 
-For every sequence slot: deficit_j += w_j; take j* = argmax_j deficit_j; deficit_j* -= 1. The
-number of sequences drawn from a domain so stays within 2 of its expectation at every step, where
-independent draws would be off by sqrt(n w (1 - w)).
+`mixopt.online.allocation` has the rule; here are its starts, by block. The number of sequences
+drawn from a domain stays within 2 of its expectation at every step, where independent draws would
+be off by sqrt(n w (1 - w)).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import DataError
+from mixopt.online.allocation import allocate
 from proxies.seeds import stream
+
+
+class Allocator(Protocol):
+    """What decides the domains of P proxies' sequences; `Allocation` is the one of every study."""
+
+    def next(self, weights: NDArray[np.float64], slots: int) -> NDArray[np.int64]:
+        """The columns (P, slots) of the next sequences, for shares (P, d) that sum to 1 by row."""
+        ...
+
+    def state(self, p: int) -> dict[str, float]:
+        """Where proxy p stands, as JSON."""
+        ...
+
+    def restore(self, p: int, state: Mapping[str, float]) -> None:
+        """Go on from a `state` of the same block and domains."""
+        ...
+
+
+MakeAllocator = Callable[[Sequence[str], Sequence[int]], Allocator]
+"""From the names of d domains and the seeds of P proxies."""
 
 
 class Allocation:
@@ -39,13 +61,7 @@ class Allocation:
         """
         _check_shares(weights, self._deficits.shape)
         shares = np.take_along_axis(weights, self._order, axis=1)
-        barred = np.where(shares > 0, 0.0, -np.inf)
-        rows = np.arange(len(shares))
-        picks = np.empty((len(shares), slots), dtype=np.int64)
-        for slot in range(slots):
-            self._deficits += shares
-            picks[:, slot] = np.argmax(self._deficits + barred, axis=1)  # the first of equals
-            self._deficits[rows, picks[:, slot]] -= 1.0
+        picks, self._deficits = allocate(self._deficits, shares, slots)
         return np.take_along_axis(self._order, picks, axis=1)
 
     def state(self, p: int) -> dict[str, float]:

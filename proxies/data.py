@@ -4,18 +4,19 @@ Which window a run reads is a function of (block, domain, draw index): two runs 
 the same text of a domain in the same order, whatever their mixtures and whoever trains beside them.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import DataError
 from mixopt.files import file_name, read_json
-from proxies.allocation import Allocation
+from proxies.allocation import Allocation, MakeAllocator
 from proxies.pools import pool_tokens
 from proxies.seeds import stream
 
@@ -188,6 +189,7 @@ class MixtureStream:
         context: int,
         sequences: int,
         pools: Sequence[Mapping[str, int] | None],
+        allocator: MakeAllocator = Allocation,
     ) -> None:
         self._names = tuple(names)
         self._seeds = tuple(seeds)
@@ -199,7 +201,8 @@ class MixtureStream:
             [_source(data, name, seed, context, pool, shared) for name in names]
             for seed, pool in zip(seeds, pools, strict=True)
         ]
-        self._allocation = Allocation(names, seeds)
+        self._allocator = allocator
+        self._allocation = allocator(names, seeds)
         self._drawn = np.zeros((len(seeds), len(names)), dtype=np.int64)
         self._steps = np.zeros(len(seeds), dtype=np.int64)
         self._offsets = np.arange(context + 1)
@@ -257,6 +260,30 @@ class MixtureStream:
                 tokens[p, slots] = self._sources[p][column].tokens[starts[:, None] + self._offsets]
         self._steps += 1
         return tokens, domains
+
+    def seed(self, p: int) -> int:
+        """The block seed of proxy p."""
+        return self._seeds[p]
+
+    def examples(
+        self, p: int, column: int, count: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Windows (count, T+1) of a domain from all that proxy p may read; none counts as drawn."""
+        source = self._sources[p][column]
+        starts = rng.integers(source.windows, size=count) * self._context
+        return source.tokens[starts[:, None] + self._offsets].astype(np.int64)
+
+    def forked(self, p: int, count: int) -> Self:
+        """A stream of `count` proxies that all go on from where proxy p stands, on its text."""
+        fork, rows = copy.copy(self), [p] * count
+        fork._seeds = tuple(self._seeds[row] for row in rows)
+        fork._pools = tuple(self._pools[row] for row in rows)
+        fork._sources = [self._sources[row] for row in rows]
+        fork._drawn, fork._steps = self._drawn[rows], self._steps[rows]
+        fork._allocation = self._allocator(self._names, fork._seeds)
+        for row in range(count):
+            fork._allocation.restore(row, self._allocation.state(p))
+        return fork
 
     def state(self, p: int) -> dict[str, Any]:
         """Where proxy p stands, as JSON."""

@@ -12,15 +12,17 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from proxies.config import TrainConfig
 from proxies.data import EvaluationSet
 from proxies.kernels.cross_entropy import token_nats
 from proxies.model import Weights, forward
+from proxies.router import Routing
+from proxies.router_health import RouterHealth, router_health
 
 MEASURES = ("bpb", "loss")
 _WINDOWS_AT_ONCE = 8
-_DEAD = 0.1  # of the balanced share: an expert with less is called dead
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Evaluation:
     """(W,) index into the evaluation domains."""
     document: NDArray[np.int64]
     """(W,) where each window comes from, for a bootstrap over documents."""
+    router: RouterHealth | None = None
+    """What the experts do with each domain; of validation text."""
 
 
 def evaluate(
@@ -54,20 +58,21 @@ def evaluate(
     token_bytes (V,): UTF-8 bytes of each token, 0 for those that are no text. `measures` are those
     that are told (`Data.measures`).
     """
-    nats, counts = _score(weights, config, questions.tokens, token_bytes)
+    nats, loads = _score(weights, config, questions.tokens, token_bytes)
     targets = questions.tokens[:, 1:]
     length = token_bytes[targets].sum(1).astype(np.int64)
     scored = (token_bytes[targets] > 0).sum(1)
     found: list[Evaluation | None] = []
-    for own, own_counts in zip(nats, counts, strict=True):
+    for own, load in zip(nats, loads, strict=True):
         if not np.isfinite(own).all():
             found.append(None)
             continue
         told = by_domain(own, length, scored, questions, split)
         metrics = {name: told[name] for name in told if name.startswith(tuple(measures))}
-        if split == "validation":
-            metrics |= router_health(own_counts)
-        found.append(Evaluation(metrics, own, length, questions.domain, questions.document))
+        router = router_health(load, questions.domain) if split == "validation" else None
+        if router is not None:
+            metrics |= router.metrics
+        found.append(Evaluation(metrics, own, length, questions.domain, questions.document, router))
     return found
 
 
@@ -89,34 +94,18 @@ def by_domain(
     return metrics
 
 
-def router_health(counts: NDArray[np.float64]) -> dict[str, float]:
-    """Load of the experts from their token counts (L, E), averaged over layers.
-
-    `router/maxvio`: the busiest expert's load over the mean load, less 1. `router/dead`: the share
-    of experts with under a tenth of the mean load.
-
-    >>> router_health(np.array([[4.0, 4.0, 4.0, 0.0]]))
-    {'router/maxvio': 0.33333333333333326, 'router/dead': 0.25}
-    """
-    load = counts / counts.mean(1, keepdims=True)
-    return {
-        "router/maxvio": float((load.max(1) - 1.0).mean()),
-        "router/dead": float((load < _DEAD).mean()),
-    }
-
-
 @torch.no_grad()
 def _score(
     weights: Weights,
     config: TrainConfig,
     tokens: NDArray[np.int64],
     token_bytes: NDArray[np.integer],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(nats (P, W), expert counts (P, L, E)); every proxy reads the same windows."""
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """(nats (P, W), expert counts (P, W, L, E)); every proxy reads the same windows."""
     embedding = weights["embedding"]
     proxies = len(embedding)
     has_text = torch.from_numpy(np.asarray(token_bytes) > 0).to(embedding.device)
-    nats, counts = [], []
+    nats, loads = [], []
     for start in range(0, len(tokens), _WINDOWS_AT_ONCE):
         rows = torch.from_numpy(tokens[start : start + _WINDOWS_AT_ONCE]).to(embedding.device)
         output = forward(weights, config, rows[:, :-1].expand(proxies, -1, -1))
@@ -124,5 +113,13 @@ def _score(
         own = token_nats(output.hidden, embedding, targets.flatten().expand(proxies, -1))
         kept = torch.where(has_text[targets], own.unflatten(1, targets.shape), 0.0)
         nats.append(kept.sum(-1, dtype=torch.float64))
-        counts.append(torch.stack([layer.counts() for layer in output.routing], dim=1))
-    return torch.cat(nats, 1).cpu().numpy(), torch.stack(counts).sum(0).double().cpu().numpy()
+        loads.append(torch.stack([_loads(layer, len(rows)) for layer in output.routing], dim=2))
+    return torch.cat(nats, 1).cpu().numpy(), torch.cat(loads, 1).cpu().numpy()
+
+
+def _loads(routing: Routing, windows: int) -> Tensor:
+    """Tokens of each of W windows sent to each expert, (P, W, E) int32."""
+    chosen = routing.experts.unflatten(1, (windows, -1)).flatten(2)
+    shape = (*chosen.shape[:2], routing.probabilities.shape[-1])
+    zeros = torch.zeros(shape, dtype=torch.int32, device=chosen.device)
+    return zeros.scatter_add_(2, chosen, torch.ones_like(chosen, dtype=torch.int32))

@@ -12,16 +12,19 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.config import read_proxy, read_space
+from mixopt.config import DomainSpec, read_proxy, read_space
 from mixopt.errors import DataError, nearest
 from mixopt.exchange.recount import recount_ratio, recount_schedule
 from mixopt.files import digest
+from mixopt.online.base import Controller
 from mixopt.online.static import Static
 from mixopt.runs import Run, Schedule, read_runs
 from mixopt.tokens import proxy_factors
 from proxies.config import TrainConfig, resolve
+from proxies.controlled import controller_of
 from proxies.data import Data
 from proxies.pools import simulated_pools
+from proxies.tasks import Task, read_tasks
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,13 @@ class Study:
     data: Data
     windows: int
     """Evaluation windows of each domain."""
+    tasks: tuple[Task, ...] = ()
+    metrics: tuple[str, ...] = ()
+    """Functions of the user's own, by name."""
+    limits: Mapping[str, DomainSpec] = field(default_factory=dict)
+    """What `space.toml` says of each domain: controllers keep to it."""
+    told_prior: Mapping[str, float] | None = None
+    """The prior of `space.toml`, if it names one."""
     _configs: dict[str, TrainConfig] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -57,7 +67,20 @@ class Study:
             if item.train
         }
         factors = proxy_factors(spec.domain, data.manifest)
-        return cls(folder, tokens, factors, spec.target.tokens, data, proxy.evaluation.windows)
+        told = proxy.evaluation
+        tasks, metrics = read_tasks(told.tasks, folder, data), tuple(told.metrics)
+        return cls(
+            folder,
+            tokens,
+            factors,
+            spec.target.tokens,
+            data,
+            told.windows,
+            tasks,
+            metrics,
+            spec.domain,
+            spec.prior,
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,7 +101,7 @@ class Study:
     def check(self, run: Run) -> None:
         """DataError for a run that was not planned for this trainer and this corpus."""
         what = f"run {run.name or run.id}"
-        if run.schedule is None or not run.proxy:
+        if (run.schedule is None and run.controller is None) or not run.proxy:
             raise DataError(
                 f"{what} has no mixture or no proxy to train here: record its metrics instead"
             )
@@ -88,8 +111,20 @@ class Study:
                 f"holds {self.data.hash}: prepare that corpus again, or plan new runs"
             )
 
-    def controller(self, run: Run) -> Static:
-        """What sets the run's mixture: its schedule. DataError for a domain that is not here."""
+    @property
+    def prior(self) -> dict[str, float]:
+        """Natural shares in the target's tokens, or those of `space.toml`."""
+        told = self.told_prior
+        shares = {name: (told or self.tokens).get(name, 0.0) for name in self.names}
+        return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+    def controller(self, run: Run) -> Controller:
+        """What sets the run's mixture: its schedule, or what its plan names.
+
+        Raises DataError for a domain that is not here, ConfigError for settings that do not fit.
+        """
+        if run.controller is not None:
+            return controller_of(self, run)
         return Static(tuple((part, self._row(mix)) for part, mix in self.schedule(run)))
 
     def schedule(self, run: Run) -> Schedule:
@@ -110,9 +145,10 @@ class Study:
         if self.target_tokens is None or not run.proxy.get("simulated_epochs", False):
             return None
         tokens, target = self.tokens, self.target_tokens
-        if not self._same_tokens and run.schedule is not None:
+        if not self._same_tokens:
+            schedule = run.schedule or ((1.0, self.prior),)
             tokens = {name: count * self.factors[name] for name, count in tokens.items()}
-            target *= recount_ratio(run.schedule, self.factors, dict.fromkeys(self.factors, 1.0))
+            target *= recount_ratio(schedule, self.factors, dict.fromkeys(self.factors, 1.0))
         return simulated_pools(tokens, float(run.proxy["tokens"]), target)
 
     @property
@@ -124,6 +160,10 @@ class Study:
         return shares / shares.sum()
 
     def evaluation_flops(self, config: TrainConfig) -> float:
-        """FLOPs of scoring one split, about: a forward pass over every window."""
-        tokens = len(self.data.evaluation_names) * self.windows * config.sizes.context
+        """FLOPs of scoring one split, about: a forward pass over every window, and every task."""
+        context = config.sizes.context
+        tokens = len(self.data.evaluation_names) * self.windows * context
+        for task in self.tasks:
+            rows = zip(task.prompts, task.completions)
+            tokens += sum(min(len(prompt) + len(rest), context) for prompt, rest in rows)
         return tokens * config.sizes.flops_per_token(config.vocabulary) / 3.0

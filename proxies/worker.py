@@ -24,10 +24,15 @@ from mixopt.claims import Claim, Claims
 from mixopt.errors import MixoptError, PausedError
 from mixopt.files import write_atomic, write_json
 from mixopt.runs import CONFIRM, Run, RunWriter
+from proxies.controlled import reference_of, write_trail
 from proxies.curves import write_curve
 from proxies.evaluate import Evaluation
 from proxies.jobs import TRIES, Job, is_open, status_file
+from proxies.own_metrics import own_metrics
+from proxies.plugins import load_metric
 from proxies.restarts import Restarts
+from proxies.router_health import RouterHealth
+from proxies.scorer import Told
 from proxies.study import Study
 from proxies.trainer import Member, Trainer
 
@@ -53,6 +58,7 @@ class Worker:
         self.job = job
         self.study = Study.open(job.folder)
         self.claims = Claims(job.folder / "claims")
+        self.metrics = [load_metric(name) for name in self.study.metrics]
         self.restarts = Restarts(job.folder / "checkpoints")
         self.writer = RunWriter(job.folder / "runs")
         self.device = torch.device(job.device)
@@ -186,7 +192,13 @@ class _Session:
     def _trainer(self) -> Trainer:
         study = self.worker.study
         members = [
-            Member(task.run.id, task.run.seed, study.controller(task.run), study.pools(task.run))
+            Member(
+                task.run.id,
+                task.run.seed,
+                study.controller(task.run),
+                study.pools(task.run),
+                reference_of(study, task.run),
+            )
             for task in self.tasks
         ]
         names, device = study.names, self.worker.device
@@ -202,11 +214,11 @@ class _Session:
     def _report(self) -> None:
         """Progress to the supervisor, and diverged members to the table."""
         steps = {}
-        for task, alive in zip(self.tasks, self.trainer.alive, strict=True):
+        for index, alive in enumerate(self.trainer.alive):
             if alive:
-                steps[task.run.id] = self.trainer.step
+                steps[self.tasks[index].run.id] = self.trainer.step
             else:
-                self._diverge(task)
+                self._diverge(index)
         self.worker.report(steps, self.first_step, self.began)
 
     def _save(self) -> None:
@@ -224,53 +236,76 @@ class _Session:
 
     def _finish(self) -> None:
         """Evaluate, and write every result that is a number."""
+        if self.worker.metrics:  # not ours: if one fails, the next attempt begins here
+            self._save()
         with _blamed():
             scores = self.trainer.evaluate("validation", self.worker.study.windows)
             tests: Sequence[Evaluation | None] = [None] * len(self.tasks)
             if any(task.run.origin == CONFIRM for task in self.tasks):
                 tests = self.trainer.evaluate("test", self.worker.study.windows)
+            told = self._own_metrics([score is not None for score in scores])
         losses = self.trainer.train_loss
         for index, task in enumerate(self.tasks):
             curve = self.worker.job.folder / "curves" / f"{task.run.id}.jsonl"
             write_curve(curve, losses[:, index], self.config.step_tokens)
             confirming = task.run.origin == CONFIRM
             found = [scores[index], tests[index]] if confirming else [scores[index]]
-            self._settle(task, found, self.trainer.marks[index])
+            own = Told(told[index].metrics, self.trainer.marks[index] + told[index].marks)
+            self._settle(index, found, own)
 
-    def _settle(
-        self, task: Task, found: Sequence[Evaluation | None], marks: tuple[str, ...]
-    ) -> None:
+    def _own_metrics(self, alive: Sequence[bool]) -> list[Told]:
+        """Tasks and functions of the user's own, of members that gave numbers so far."""
+        study, functions = self.worker.study, self.worker.metrics
+        if not study.tasks and not functions:
+            return [Told({}, ())] * len(alive)
+        weights = self.trainer.averaged
+        return own_metrics(weights, self.config, study.data, study.tasks, functions, alive)
+
+    def _settle(self, index: int, found: Sequence[Evaluation | None], own: Told) -> None:
+        task, trail = self.tasks[index], self.trainer.trail(index)
         known = [score for score in found if score is not None]
         if len(known) < len(found):
-            self._diverge(task)
+            self._diverge(index)
             return
+        folder = self.worker.job.folder / "evaluations"
+        names = self.worker.study.data.evaluation_names
         if task.run.origin == CONFIRM:
-            path = self.worker.job.folder / "evaluations" / f"{task.run.id}.npz"
-            _write_windows(path, known[-1], self.worker.study.data.evaluation_names)
+            _write_windows(folder / f"{task.run.id}.npz", known[-1], names)
+        if known[0].router is not None:
+            _write_router(folder / f"{task.run.id}.router.npz", known[0].router, names)
         metrics = {name: value for score in known for name, value in score.metrics.items()}
+        metrics |= own.metrics
+        mixture = None if trail is None else write_trail(self.worker.study, task.run, trail)
         done = replace(
             task.run,
             metrics=metrics,
             error=None,
-            cost=self._cost(),
+            cost=self._cost(index),
+            mixture=mixture,
             scale=self.config.scale,
-            marks=marks,
+            marks=own.marks,
         )
         self.worker.settle(task, done)
 
-    def _diverge(self, task: Task) -> None:
+    def _diverge(self, index: int) -> None:
+        task = self.tasks[index]
         steps = f"step {self.trainer.step} of {self.trainer.steps}"
         reason = f"diverged: its loss or gradient was not a finite number by {steps}"
-        run = replace(task.run, error=reason, cost=self._cost(), scale=self.config.scale)
+        run = replace(task.run, error=reason, cost=self._cost(index), scale=self.config.scale)
         self.worker.settle(task, run)
 
-    def _cost(self) -> dict[str, Any]:
-        """FLOPs of the whole run, and device seconds of all of it at this attempt's speed."""
+    def _cost(self, index: int) -> dict[str, Any]:
+        """FLOPs of the whole run, and device seconds of all of it at this attempt's speed.
+
+        FLOPs are those of training and of what the controller measured; the latter stand apart too.
+        """
+        evidence = self.trainer.evidence_flops[index]
         device = self.worker.device
         seconds = (time.time() - self.began) / len(self.tasks)
         part = (self.trainer.step - self.first_step) / self.trainer.steps
         return {
-            "flops": self.config.flops,
+            "flops": self.config.flops + evidence,
+            **({"evidence_flops": evidence} if evidence else {}),
             "device_seconds": round(seconds / max(part, 1.0 / self.trainer.steps), 3),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         }
@@ -316,6 +351,20 @@ def _write_windows(path: Path, score: Evaluation, names: Sequence[str]) -> None:
         bytes=score.bytes,
         domain=score.domain,
         document=score.document,
+        names=np.array(names),
+    )
+    write_atomic(path, buffer.getvalue())
+
+
+def _write_router(path: Path, router: RouterHealth, names: Sequence[str]) -> None:
+    """What each domain's tokens did to the experts: arrays by domain, layer and expert."""
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer,
+        counts=router.counts,
+        information=router.information,
+        effective=router.effective,
+        own=router.own,
         names=np.array(names),
     )
     write_atomic(path, buffer.getvalue())

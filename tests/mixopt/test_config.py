@@ -110,3 +110,18 @@ def test_line_of_finds_the_nearest_parent_of_an_inline_key():
     assert line_of(text, ("domain", "a:b", "limits", "min")) == 4
     assert line_of(text, ("domain", "a:b")) == 3
     assert line_of(text, ("nothing",)) == 1
+
+
+def test_a_style_is_part_of_the_identity_of_swarm_and_confirmation(tmp_path):
+    path = tmp_path / "proxy.toml"
+    path.write_text("tokens = 1000\n")
+    plain = read_proxy(path)
+    path.write_text('tokens = 1000\nstyle = "default"\n')
+    assert read_proxy(path).identity() == plain.identity()  # runs of older tables keep their ids
+    path.write_text('tokens = 1000\nstyle = "deepseek"\n[confirm]\nsizes = {width = 96}\n')
+    styled = read_proxy(path)
+    assert styled.identity() == {**plain.identity(), "style": "deepseek"}
+    assert styled.confirm_identity()["style"] == "deepseek"
+    path.write_text('tokens = 1000\nstyle = "deepsek"\n')
+    with pytest.raises(ConfigError, match=r"proxy\.toml:2: 'style' input should be 'default'"):
+        read_proxy(path)
