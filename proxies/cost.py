@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +41,14 @@ def planned_cost(exp: Experiment) -> Cost:
         flops=_flops(exp, left),
         seconds=_seconds(exp, left) if exp.manifest is not None and left and has_torch() else None,
     )
+
+
+def flops_model(exp: Experiment) -> Callable[[Mapping[str, Any]], float] | None:
+    """FLOPs of one run by its proxy's identity; None where only measured runs can tell."""
+    if exp.proxy_file.scale is not None or exp.manifest is None:
+        return None
+    vocabulary = exp.manifest["tokenizer"]["vocabulary"]
+    return lambda proxy: resolve(proxy, vocabulary).flops
 
 
 def _flops(exp: Experiment, runs: Sequence[Run]) -> float | None:

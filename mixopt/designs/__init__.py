@@ -1,4 +1,4 @@
-"""Designs: ways to plan the runs that a law will be fitted on."""
+"""Designs: ways to plan runs, to cover the space or to search it, by name."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,9 +10,18 @@ if TYPE_CHECKING:
     from mixopt.designs.base import Design
 
 DESIGNS = {
+    "auto": Entry("mixopt.designs.auto:Auto"),
+    "bo": Entry("mixopt.designs.bo:BO", extra="bo"),
+    "climb": Entry("mixopt.designs.climb:Climb"),
     "dirichlet": Entry("mixopt.designs.dirichlet:Dirichlet"),
+    "doptimal": Entry("mixopt.designs.doptimal:DOptimal"),
+    "edl_greedy": Entry("mixopt.designs.edl_greedy:EDLGreedy"),
+    "edl_ts": Entry("mixopt.designs.edl_ts:EDLThompson"),
+    "mfbo": Entry("mixopt.designs.mfbo:MFBO"),
+    "random": Entry("mixopt.designs.random:Random"),
     "sobol": Entry("mixopt.designs.sobol:Sobol"),
     "spacefill": Entry("mixopt.designs.spacefill:SpaceFill"),
+    "verify": Entry("mixopt.designs.verify:Verify"),
 }
 
 

@@ -1,6 +1,7 @@
-"""Design: the contract of a way to plan runs before a law is known."""
+"""Design: the contract of a way to plan runs; a search is a design that reads the table first."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,20 @@ from mixopt.space import Space
 Array = NDArray[np.float64]
 
 APART = 1e-4  # L1 distance below which two points are one
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The points of a plan, and what there is to say of them."""
+
+    rows: Array
+    """(count, width)"""
+    searched: bool = False
+    """Whether results chose the points; else they cover the space, as a first round does."""
+    notes: tuple[str, ...] = ()
+    """What people should know: why a search did not search yet, what stood in for what."""
+    fidelity: NDArray[np.int64] | None = None
+    """(count,) index into the problem's fidelities; None: the study's usual runs."""
 
 
 class Design(ABC):
@@ -26,11 +41,18 @@ class Design(ABC):
 
         Raises DataError when `count` is below 1.
         """
+        return self.detailed(problem, count, rng).rows
+
+    def detailed(self, problem: Problem, count: int, rng: np.random.Generator) -> Plan:
+        """The points of `plan` with what there is to say of them."""
         if count < 1:
             raise DataError(f"expected a count of 1 or more runs to plan, got {count}")
-        points = self._plan(problem.space, count, rng)
-        assert points.shape == (count, problem.space.width)
-        return points
+        plan = self._detailed(problem, count, rng)
+        assert plan.rows.shape == (count, problem.space.width)
+        return plan
+
+    def _detailed(self, problem: Problem, count: int, rng: np.random.Generator) -> Plan:
+        return Plan(self._plan(problem.space, count, rng))
 
     @abstractmethod
     def _plan(self, space: Space, count: int, rng: np.random.Generator) -> Array:

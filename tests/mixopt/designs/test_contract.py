@@ -9,7 +9,14 @@ from mixopt.problem import Problem
 from mixopt.space import Constraint, Domain, Space
 
 TOKENS = (30e6, 20e6, 10e6, 4e6, 1e6, 0.5e6, 0.3e6, 0.2e6)
-FAST = {"spacefill": {"pool": 400, "targets": 200}}
+FAST = {
+    "spacefill": {"pool": 400, "targets": 200},
+    "doptimal": {"pool": 200, "exchanges": 1},
+    **{
+        name: {"first": "sobol"}  # without a table a search covers the space
+        for name in ("auto", "bo", "edl_greedy", "edl_ts", "mfbo", "verify")
+    },
+}
 
 
 def eight(**settings):

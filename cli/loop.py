@@ -1,0 +1,114 @@
+"""`mixopt loop`: sample, train and fit in rounds, verify the picks, propose and confirm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, rounded, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mixopt.experiment import Experiment
+    from mixopt.stages.loop import RoundSummary
+
+
+def loop(
+    folder: str = FOLDER,
+    rounds: int = typer.Option(3, min=1, help="rounds of sample, train and fit"),
+    number: int = typer.Option(..., "-n", min=1, help="design points of all rounds together"),
+    design: str = typer.Option("auto", help="how to choose them"),
+    objective: str = typer.Option("", help="what to improve; default: the first of space.toml"),
+    warm: str = typer.Option("", help="folder of an earlier study to start from (bo)"),
+    no_confirm: bool = typer.Option(False, "--no-confirm", help="end with the proposal"),
+    seed: int = typer.Option(0, help="randomness of the designs, not of training"),
+    as_json: bool = JSON,
+    quiet: bool = QUIET,
+) -> None:
+    """Run a whole study; killed anywhere, the same command goes on where it stopped."""
+    from mixopt.experiment import Experiment
+    from mixopt.stages.loop import LoopSettings, conclude
+    from mixopt.stages.loop import loop as run
+    from proxies.cost import flops_model
+
+    exp = Experiment(folder)
+    settings = LoopSettings(rounds, number, design, seed, objective, warm)
+    percent = not exp.space_file.objective or _percent(exp, objective)
+    with progress(quiet) as listener:
+        report = run(
+            exp,
+            settings,
+            _trainer(exp, quiet),
+            lambda one: None if as_json else _print(one, percent),
+            flops_model(exp),
+        )
+        proposal = conclude(exp, seed, listener)
+    if report.stopped and not as_json:
+        print(report.stopped)
+    verdicts = {name: one.verdict for name, one in proposal.objectives.items()}
+    if not no_confirm:
+        verdicts = _confirmed(exp, quiet)
+    if as_json:
+        told = {name: verdict.to_json() for name, verdict in verdicts.items()}
+        emit({**report.to_json(), "verdicts": told})
+        return
+    for name, verdict in verdicts.items():
+        print(f"{name}: {verdict.sentence()}")
+    say(f"wrote {folder}/loop.json and {folder}/proposal.json", quiet)
+
+
+def _trainer(exp: Experiment, quiet: bool) -> Callable[[], None] | None:
+    """Trains what is planned; None without prepared data: then it is trained elsewhere."""
+    if exp.manifest is None:
+        return None
+
+    def train() -> None:
+        import proxies
+
+        if all(run.status != "planned" for run in exp.runs()):
+            return
+        with progress(quiet) as listener:
+            summary = proxies.train(
+                exp.folder,
+                progress=lambda now: listener("training", now.flops_done, now.flops_total),
+            )
+        if summary.failed:
+            say(f"{summary.failed} runs failed: `mixopt status {exp.folder}` says why", quiet)
+
+    return train
+
+
+def _confirmed(exp: Experiment, quiet: bool) -> dict:
+    """Plan, train and judge the confirmation; verdicts by objective."""
+    import proxies
+
+    planned = exp.plan_confirm()
+    if exp.manifest is not None and any(run.status != "finished" for run in planned.runs):
+        with progress(quiet) as listener:
+            proxies.train(
+                exp.folder,
+                only=[run.id for run in planned.runs],
+                progress=lambda now: listener("confirming", now.flops_done, now.flops_total),
+            )
+    return {name: one.verdict for name, one in exp.judge_confirm().objectives.items()}
+
+
+def _percent(exp: Experiment, objective: str) -> bool:
+    """Whether the objective is a log-ratio, shown in percent."""
+    specs = exp.space_file.objective
+    return specs[objective or next(iter(specs))].kind != "absolute"
+
+
+def _print(one: RoundSummary, percent: bool) -> None:
+    gain = interval(one.gain, one.low, one.high, percent)
+    scale, unit = (100.0, " %") if percent else (1.0, "")
+    width = scale * (one.high - one.low)
+    best = "none" if one.best_gain != one.best_gain else rounded(scale * one.best_gain, width)
+    print(
+        f"step {one.step + 1}, {one.design}: {one.planned} runs, {one.finished} finished; "
+        f"predicted optimum {gain} over {one.rival}, best run {best}{unit} ({one.best})"
+    )
+    for note in one.notes:
+        print(f"  {note}")

@@ -1,0 +1,105 @@
+"""Multi-fidelity process: closed forms, learning curves, and units by shared mixtures."""
+
+import numpy as np
+
+from mixopt.multifidelity import MultiFidelity, Points, Settings, gains_by_run, units
+
+
+def settings(**changes):
+    values = {
+        "length": 1.0,
+        "linear": 1.0,
+        "matern": 1.0,
+        "rho": np.array([1.0, 1.0]),
+        "delta": np.array([0.1, 0.0]),
+        "noise": np.array([0.01, 0.01]),
+        "run": 0.0,
+    }
+    return Settings(**{**values, **changes})
+
+
+def law_of(points, **changes):
+    return MultiFidelity(points, settings(**changes), np.zeros(2), np.ones(2))
+
+
+def test_one_point_in_closed_form():
+    """mean = k y / (k + noise), variance = k - k^2 / (k + noise), at the point itself."""
+    at = np.array([[0.5, 0.5]])
+    law = law_of(Points(at, np.array([1]), np.array([2.0]), np.array([0])))
+    prior = 1.0 * (1.0 + 2e-6) + 1.0 + 1.0  # linear, Matern, level
+    mean, covariance = law.posterior(at, np.array([1]))
+    noise = 0.01 + 1e-8
+    np.testing.assert_allclose(mean, 2.0 * prior / (prior + noise), rtol=1e-9)
+    np.testing.assert_allclose(covariance[0, 0], prior - prior**2 / (prior + noise), rtol=1e-6)
+
+
+def test_points_of_a_learning_curve_shrink_what_is_unknown_at_its_end():
+    """The more points of the curve were seen, the less is unknown at the final step."""
+    at = np.array([[0.3, 0.7]])
+    spread = []
+    for count in range(1, 5):
+        rows = np.repeat(np.array([[0.35, 0.65]]), count, axis=0)
+        points = Points(rows, np.zeros(count, int), np.ones(count), np.zeros(count, int))
+        spread.append(law_of(points, run=0.05).posterior(at, np.array([1]))[1][0, 0])
+    assert (np.diff(spread) < 0).all()
+
+
+def test_points_of_one_run_say_less_than_runs_of_their_own():
+    at, rows = np.array([[0.3, 0.7]]), np.repeat(np.array([[0.35, 0.65]]), 4, axis=0)
+    kinds, values = np.ones(4, int), np.ones(4)
+    one, four = (
+        law_of(Points(rows, kinds, values, run), run=0.2).posterior(at, np.array([1]))[1][0, 0]
+        for run in (np.zeros(4, int), np.arange(4))
+    )
+    assert four < one
+
+
+def test_the_correlation_of_sizes_is_learned():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 24)
+    kinds = np.r_[np.zeros(18, int), np.ones(6, int)]
+    g = np.sqrt(weights[:, 0])
+    rho = []
+    for sign in (1.0, -1.0):
+        values = np.where(kinds == 1, g, sign * g + 3.0)
+        weights[18:] = weights[:6]
+        values[18:] = np.sqrt(weights[18:, 0])
+        points = Points(weights, kinds, values, np.arange(24))
+        rho.append(MultiFidelity.fit(points, 2).settings.rho[0])
+    assert rho[0] > 0.9
+    assert rho[1] < 0.6  # the prior is 1 +- .3
+
+
+def test_units_come_from_shared_mixtures():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 10)
+    weights = np.vstack([weights, weights[:4]])
+    kinds = np.r_[np.zeros(10, int), np.ones(4, int)]
+    values = np.r_[np.arange(10.0), 5.0 + 2.0 * np.arange(4.0)]
+    centre, spread = units(Points(weights, kinds, values, np.arange(14)), 2)
+    assert centre.tolist() == [1.5, 8.0]
+    np.testing.assert_allclose(spread[1], 2 * spread[0])
+
+
+def test_shared_mixtures_that_did_about_as_well_tell_no_unit():
+    """Top runs gather at the optimum, where small runs differ by nothing but noise."""
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 10)
+    weights = np.vstack([weights, weights[:4]])
+    kinds = np.r_[np.zeros(10, int), np.ones(4, int)]
+    values = np.r_[np.full(4, 1.0) + 1e-3 * np.arange(4), np.arange(2.0, 8.0), np.arange(4.0)]
+    centre, spread = units(Points(weights, kinds, values, np.arange(14)), 2)
+    np.testing.assert_allclose(spread[0], values[:10].std())
+    np.testing.assert_allclose(centre[0], values[:10].mean())
+
+
+def test_a_run_that_is_known_gains_nothing():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 6)
+    points = Points(weights, np.ones(6, int), weights[:, 0], np.arange(6))
+    law = law_of(points, noise=np.array([1e-8, 1e-8]))
+    pool = rng.dirichlet(np.ones(3), 50)
+    known = gains_by_run(law, pool, weights[:1], np.array([1]))[0]
+    fresh = gains_by_run(law, pool, pool[:20], np.ones(20, int)).max()
+    assert known < 1e-3 * fresh
+    assert fresh > 0
