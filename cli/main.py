@@ -8,15 +8,19 @@ from typing import Any
 
 import typer
 
+from cli.calibrate import calibrate
+from cli.compare import compare
 from cli.confirm import confirm
 from cli.export import export
 from cli.fit import fit
 from cli.import_ import import_
 from cli.init import init
+from cli.loop import loop
 from cli.predict import predict
 from cli.prepare import prepare
 from cli.propose import propose
 from cli.record import record
+from cli.reuse import reuse
 from cli.sample import sample
 from cli.screen import emit
 from cli.status import status
@@ -42,6 +46,8 @@ app = typer.Typer(
 
 app.command()(init)
 app.command()(prepare)
+app.command()(calibrate)
+app.command()(reuse)
 app.command()(sample)
 app.command("train-proxies")(train_proxies)
 app.command()(record)
@@ -50,6 +56,8 @@ app.command()(fit)
 app.command()(predict)
 app.command()(propose)
 app.command()(confirm)
+app.command()(compare)
+app.command()(loop)
 app.command()(export)
 app.command()(status)
 

@@ -101,7 +101,8 @@ class Meter:
         )
 
     def _is_ours(self, run: Run) -> bool:
-        return bool(run.proxy) and run.schedule is not None and run.data == self._study.data.hash
+        trained_here = run.schedule is not None or run.controller is not None
+        return bool(run.proxy) and trained_here and run.data == self._study.data.hash
 
     def _size(self, run: Run) -> _Size:
         config = self._study.config(run.proxy)

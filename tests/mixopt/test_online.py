@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixopt.errors import DataError
 from mixopt.online.base import Feedback
+from mixopt.online.budget import Budget
 from mixopt.online.static import Static
+from mixopt.online.uniform import Uniform
 
 A, B, C = np.eye(3)
 
@@ -61,3 +64,8 @@ def test_resuming_goes_on_exactly(stop):
         first.observe(feedback(step + 1, 40))
     state = json.loads(json.dumps(first.state()))
     assert replay(Static(schedule).restore(state), stop, 40) == whole[stop:]
+
+
+def test_the_state_of_a_controller_that_moves_is_refused():
+    with pytest.raises(DataError, match="expected a schedule"):
+        Static(((1.0, A),)).restore(Uniform(Budget.of(["a", "b", "c"])).state())
