@@ -213,7 +213,8 @@ def _next(folder: Path, report: ProposalReport) -> str:
     """Picks that were planned come first; without a proxy there is nothing to confirm with."""
     if any(one.verify for one in report.objectives.values()):
         return f"mixopt train-proxies {folder}, then fit and propose again"
-    if (folder / "proxy.toml").exists():
+    silent = all(one.verdict.kind == "no_signal" for one in report.objectives.values())
+    if (folder / "proxy.toml").exists() and not silent:
         return f"mixopt confirm {folder}"
     return f"mixopt export {folder} --to json -o mixture.json"
 

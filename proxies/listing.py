@@ -201,5 +201,5 @@ def _nothing(root: Path, endings: Counter[str]) -> DataError:
     others = f", only {', '.join(sorted(endings))}" if endings else ""
     return DataError(
         f"{root} holds no text{others}: expected .txt, .md, .py, .jsonl, .parquet or the like, or "
-        "a `format` in space.toml"
+        'a `format` for the domain in space.toml (format = "text" reads any file as text)'
     )

@@ -93,13 +93,19 @@ def _absolute(path: str | None, folder: Path) -> str | None:
 
 
 def _documents(domain: Domain, entry: Mapping[str, Any] | None, held: Bytes) -> float | None:
-    """Documents of the whole pool, by the mean length of those that were encoded."""
-    if entry is None or not domain.tokens or entry.get("split_by") != "documents":
+    """Documents of the whole pool, by the mean length of those that were encoded.
+
+    Where documents were cut into pieces to be split, the pieces of all splits are the documents.
+    """
+    if entry is None or not domain.tokens:
         return None
-    train = entry["splits"]["train"]
-    known = train["bytes"] is not None and domain.name in held
-    tokens = train["bytes"] / held[domain.name] if known else float(train["tokens"])
-    return domain.tokens * train["documents"] / tokens if tokens else None
+    pieces = entry["split_by"] == "pieces"
+    parts = list(entry["splits"].values()) if pieces else [entry["splits"]["train"]]
+    count = entry["documents"] if pieces else parts[0]["documents"]
+    known = domain.name in held and all(part["bytes"] is not None for part in parts)
+    measure = "bytes" if known else "tokens"
+    tokens = sum(part[measure] for part in parts) / (held[domain.name] if known else 1.0)
+    return domain.tokens * count / tokens if tokens else None
 
 
 def _cell(sheet: Sheet, i: int, column: str) -> str | float:

@@ -214,7 +214,7 @@ def _id_columns(
             return mine[0], theirs[0]
     raise DataError(
         f"{mixed.path} and {measured.path} share no id column ({', '.join(speech.ids)}): "
-        "name it with id"
+        "name the column that both have with --id"
     )
 
 
