@@ -36,5 +36,6 @@ class _Norm(torch.autograd.Function):
         own, scale, gain = ctx.saved_tensors
         along = grad * own
         to_gain = along.sum(1)
-        along = torch.bmm(along, gain.unsqueeze(2)).div_(-own.shape[-1])
+        # no product of matrix and vector: that of one proxy rounds otherwise than those of several
+        along = along.mul_(gain.unsqueeze(1)).sum(-1, keepdim=True).div_(-own.shape[-1])
         return (grad * gain.unsqueeze(1)).addcmul_(own, along).mul_(scale), to_gain

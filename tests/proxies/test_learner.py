@@ -12,6 +12,7 @@ from proxies import learner as module
 from proxies import model
 from proxies.config import resolve
 from proxies.learner import Learner
+from proxies.styles import STYLES
 
 SIZES = {"layers": 1, "width": 16, "heads": 2, "experts": 4, "hidden": 16, "context": 32}
 CONFIG = resolve({"preset": "tiny", "tokens": 4096, "sizes": SIZES}, 257)
@@ -45,3 +46,19 @@ def test_a_step_moves_weights_moments_and_average():
     assert learner.step == 1
     moved = {name for name, tensor in learner.tensors().items() if not tensor.equal(before[name])}
     assert {f"{kind}/embedding" for kind in ("weight", "first", "second", "average")} <= moved
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_a_member_has_the_same_bits_alone_and_in_any_company(style):
+    """A run whose neighbours died trains alone, and the table must not show it."""
+    proxy = {"preset": "tiny", "tokens": 100_000, "style": style, "sizes": SIZES}
+    config = resolve(proxy, 257)
+    together, alone = (Learner(config, seeds, torch.device("cpu")) for seeds in ([1, 2, 3], [2]))
+    for step in range(4):
+        generator = torch.Generator().manual_seed(step)
+        batch = torch.randint(257, (3, config.sequences, 33), generator=generator)
+        expected, _ = together.learn(batch)
+        found, _ = alone.learn(batch[1:2])
+        assert torch.equal(found[0], expected[1])
+    for name, tensor in alone.tensors().items():
+        assert torch.equal(tensor[0], together.tensors()[name][1]), name
