@@ -24,7 +24,7 @@ from mixopt.runs import Run, RunWriter, read_runs
 from proxies.prepare import PrepareSettings, Source, prepare
 
 SIZES = {"layers": 1, "width": 32, "heads": 2, "experts": 4, "hidden": 32, "context": 64}
-PROXY = {"preset": "tiny", "tokens": 100_000, "sizes": SIZES, "simulated_epochs": True}
+PROXY = {"preset": "tiny", "tokens": 250_000, "sizes": SIZES, "simulated_epochs": True}
 RUNS = 24
 GROUP = 3
 SENTENCES = {

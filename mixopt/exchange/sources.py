@@ -97,7 +97,7 @@ def _documents(domain: Domain, entry: Mapping[str, Any] | None, held: Bytes) -> 
 
     Where documents were cut into pieces to be split, the pieces of all splits are the documents.
     """
-    if entry is None or not domain.tokens:
+    if entry is None or not domain.tokens or entry["split_by"] not in ("documents", "pieces"):
         return None
     pieces = entry["split_by"] == "pieces"
     parts = list(entry["splits"].values()) if pieces else [entry["splits"]["train"]]

@@ -58,6 +58,19 @@ def test_documents_of_the_pool_follow_from_the_mean_length(tmp_path: Path) -> No
     assert blind["web"].documents is None
 
 
+def test_pieces_of_cut_documents_are_not_documents(tmp_path: Path) -> None:
+    part = {"tokens": 100, "bytes": 400, "documents": 20}
+    entry = {"split_by": "pieces", "documents": 6, "splits": {"train": part, "test": part}}
+    found = study_sources(
+        [Domain("web", tokens=1000)],
+        {"web": DomainSpec()},
+        tmp_path,
+        {"domains": {"web": entry}},
+        {},
+    )
+    assert found["web"].documents == pytest.approx(1000 * 6 / 200)
+
+
 def test_files_are_looked_for_as_the_trainer_does(tmp_path: Path) -> None:
     (tmp_path / "web.idx").touch()
     (tmp_path / "a.npy").touch()
