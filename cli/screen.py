@@ -37,8 +37,9 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    grid = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    grid = Table(box=box.SIMPLE_HEAD)
     for index, name in enumerate(header):
         grid.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
     for row in rows:
@@ -46,6 +47,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
     console = Console(soft_wrap=False, highlight=False)
     if not console.is_terminal:
         console.width = 118
+    console.print(Text(title, style="bold"))  # rich would fold it to the table's width
     console.print(grid)
 
 

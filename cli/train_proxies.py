@@ -49,6 +49,8 @@ def train_proxies(
         )
         if level is not None:
             print(level.sentence())
+            if level.advice is not None:
+                print(level.advice)
     if summary.failed:
         raise RunsFailedError(
             f"{summary.failed} runs failed: `mixopt status {folder}` says why, "

@@ -66,12 +66,17 @@ class PausedError(MixoptError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: the nearest known one, or all of them.
+    """The end of a sentence about an unknown name: the nearest known one, all, or that none is.
 
     >>> nearest("tokns", ["tokens", "seeds"])
     "did you mean 'tokens'?"
     >>> nearest("x", ["tokens", "seeds"])
     'known: seeds, tokens'
+    >>> nearest("x", [])
+    'there are none'
     """
-    close = get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+    names = list(known)
+    close = get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(sorted(names))}" if names else "there are none"

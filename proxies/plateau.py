@@ -44,6 +44,17 @@ class Plateau:
             f"{self.unigram:.2f}"
         )
 
+    @property
+    def advice(self) -> str | None:
+        """What to do where no proxy knows more; None where some do."""
+        if self.below:
+            return None
+        return (
+            "nothing can be learned about mixtures from such runs: train on more tokens a run "
+            "(64 an active parameter is the rule of docs/proxies.md), with a smaller vocabulary "
+            "([data] vocabulary) or at a larger rate (`mixopt calibrate` looks for it)"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The finding for machines."""
         return asdict(self)

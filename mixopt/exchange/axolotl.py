@@ -76,7 +76,7 @@ def _epochs(decision: Decision, mixture: Mapping[str, float]) -> dict[str, float
         if not source.tokens:
             raise DataError(
                 f"Axolotl keeps a part of each dataset, and nobody says how many tokens {name!r} "
-                "has: add them to space.toml, or give a CSV with name,tokens (--sources)"
+                "has: give a CSV with name,tokens (--sources), or add them to space.toml"
             )
     known = decision.source_epochs()
     if known is not None:

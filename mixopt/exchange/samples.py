@@ -55,8 +55,8 @@ def _lengths(names: Iterable[str], sources: Sources, samples: Samples) -> dict[s
         mean = sources[name].mean_tokens
         if mean is None:
             raise DataError(
-                f"this trainer draws documents, and nobody says how many {name!r} has: run "
-                "`mixopt prepare`, or give a CSV with name,tokens,documents (--sources)"
+                f"this trainer draws documents, and nobody says how many {name!r} has: give a CSV "
+                "with name,tokens,documents (--sources), or run `mixopt prepare`"
             )
         lengths[name] = mean
     return lengths

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixopt.errors import DataError
-from mixopt.laws.base import Array, Info
+from mixopt.laws.base import Array, Info, in_blocks
 from mixopt.laws.levenberg import Curve, fit_curve, refit_curve
 from mixopt.laws.linearised import Linearised, MetricFit
 
@@ -61,9 +61,7 @@ class AutoScale(Linearised):
         return refit_curve(_curve(weights, self.width), z, kept, self.delta)
 
     def _values(self, weights: Array, theta: Array) -> Array:
-        blocks = range(0, max(1, len(weights)), _BLOCK)
-        parts = [_values(weights[start : start + _BLOCK], theta[None])[0] for start in blocks]
-        return np.concatenate(parts)
+        return in_blocks(lambda rows: _values(rows, theta[None])[0], weights, _BLOCK)
 
     def _jacobian(self, weights: Array, theta: Array) -> Array:
         return _slopes(weights, theta[None])[0]

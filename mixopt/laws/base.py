@@ -1,7 +1,7 @@
 """Law: the contract of a mixing law, (mixture, scale) -> metrics with uncertainty."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self, overload
 
@@ -227,6 +227,16 @@ def mixture_groups(weights: Array) -> NDArray[np.int64]:
     """(n,) numbers that replicates of one mixture share, for weights (n, d)."""
     _, groups = np.unique(np.round(weights, 9), axis=0, return_inverse=True)
     return groups.reshape(-1)
+
+
+def in_blocks(function: Callable[[Array], Array], rows: Array, size: int) -> Array:
+    """`function` of rows (k, ...), at most `size` at once: what it holds of all would be too much.
+
+    >>> in_blocks(lambda part: 2 * part, np.arange(5.0), 2).tolist()
+    [0.0, 2.0, 4.0, 6.0, 8.0]
+    """
+    starts = range(0, max(1, len(rows)), size)
+    return np.concatenate([function(rows[start : start + size]) for start in starts])
 
 
 def bootstrap(weights: Array, losses: Array, rng: np.random.Generator) -> NDArray[np.int64]:

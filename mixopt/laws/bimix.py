@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixopt.laws.base import Array
+from mixopt.laws.base import Array, in_blocks
 from mixopt.laws.levenberg import Curve, fit_curve, refit_curve
 from mixopt.laws.linearised import Linearised, MetricFit
 
@@ -51,9 +51,7 @@ class BiMix(Linearised):
         return refit_curve(_curve(weights, self.width), z, kept, self.delta)
 
     def _values(self, weights: Array, theta: Array) -> Array:
-        blocks = range(0, max(1, len(weights)), _BLOCK)
-        parts = [_values(weights[start : start + _BLOCK], theta[None])[0] for start in blocks]
-        return np.concatenate(parts)
+        return in_blocks(lambda rows: _values(rows, theta[None])[0], weights, _BLOCK)
 
     def _jacobian(self, weights: Array, theta: Array) -> Array:
         return _slopes(weights, theta[None])[0]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from mixopt.laws.base import Array, Info, mixture_groups
+from mixopt.laws.base import Array, Info, in_blocks, mixture_groups
 from mixopt.laws.levenberg import every
 from mixopt.laws.linearised import Linearised, MetricFit, left_out_sd, leverage_of
 
@@ -69,9 +69,8 @@ class Interactions(Linearised):
         return self._design(weights)
 
     def _mean(self, weights: Array, scales: Array | None) -> Array:
-        blocks = range(0, max(1, len(weights)), _CHUNK)
-        parts = [self._design(weights[at : at + _CHUNK]) @ self.theta_.T for at in blocks]
-        return self.centre_ + self.spread_ * np.concatenate(parts)
+        values = in_blocks(lambda rows: self._design(rows) @ self.theta_.T, weights, _CHUNK)
+        return self.centre_ + self.spread_ * values
 
     def _design(self, weights: Array) -> Array:
         """(k, d) -> (k, 1 + a + b + products)."""

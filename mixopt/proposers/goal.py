@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.laws.base import Law
+from mixopt.laws.base import Law, in_blocks
 from mixopt.objective import Objective
 from mixopt.problem import Problem
 from mixopt.proposers.smoothing import Soft, Weighted
@@ -61,8 +61,7 @@ class Goal:
 
     def objective_values(self, rows: Array) -> Array:
         """J of the predictions, in its own units, (k,); infinite where they cannot be."""
-        chunks = [rows[start : start + _CHUNK] for start in range(0, max(1, len(rows)), _CHUNK)]
-        return np.concatenate([self._evaluated(self.law.predict(part)) for part in chunks])
+        return in_blocks(lambda part: self._evaluated(self.law.predict(part)), rows, _CHUNK)
 
     def told(self, metrics: Array) -> Array:
         """J (..., k) of predicted or drawn metrics (..., k, m), losses cut at 1 % of p0's."""

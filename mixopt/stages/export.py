@@ -93,24 +93,50 @@ def export_mixture(
     name = _chosen("mixture", mixture, list(entries), proposals[0])
     form = make_format(to, settings)
     decision = _decision(exp, f"{goal}:{name}", entries[name], sources)
-    if phase is not None:
-        decision = decision.phase(phase)
-    if trainer_bytes is not None:
-        decision = recount(decision, held_bytes(exp), trainer_bytes)
-    notes = path_notes(decision, form, check_paths)
+    return deliver(
+        decision if phase is None else decision.phase(phase),
+        form,
+        path,
+        recounted=None if trainer_bytes is None else (held_bytes(exp), trainer_bytes),
+        check_paths=check_paths,
+        objective=goal,
+        mixture=name,
+        verdict=_confirmed(exp, goal) or told["verdict"],
+    )
+
+
+def deliver(
+    decision: Decision,
+    form: Format,
+    path: Path,
+    *,
+    recounted: tuple[Bytes, Bytes] | None,
+    check_paths: bool,
+    objective: str,
+    mixture: str,
+    verdict: Mapping[str, Any],
+) -> Exported:
+    """Write a decision, read it back, and say what its reader must know of the file.
+
+    `recounted` are the bytes a token of the target's tokenizer and of a trainer's, to write shares
+    in the latter's tokens.
+    """
+    if recounted is not None:
+        decision = recount(decision, *recounted)
+    notes = _path_notes(decision, form, check_paths)
     done = checked(decision, form)
     write_atomic(path, done.text)
     return Exported(
         path=path,
-        objective=goal,
-        mixture=name,
+        objective=objective,
+        mixture=mixture,
         shares=mean_shares(decision.schedule),
         unit=decision.unit,
         counts=form.unit,
         rows=done.rows,
         error=done.error,
         notes=(*done.notes, *notes),
-        verdict=_confirmed(exp, goal) or told["verdict"],
+        verdict=verdict,
     )
 
 
@@ -145,7 +171,7 @@ def held_bytes(exp: Experiment) -> Bytes:
     return target_bytes(exp.space_file.domain, exp.manifest)
 
 
-def path_notes(decision: Decision, form: Format, check_paths: bool) -> tuple[str, ...]:
+def _path_notes(decision: Decision, form: Format, check_paths: bool) -> tuple[str, ...]:
     """What is said of sources without a path, and of paths that this machine does not have.
 
     Raises DataError for the latter with `check_paths`.

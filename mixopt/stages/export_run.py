@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import DataError
 from mixopt.exchange import make_format
-from mixopt.exchange.base import Decision, Schedule, mean_shares
-from mixopt.exchange.base import export as checked
-from mixopt.exchange.recount import recount
+from mixopt.exchange.base import Decision, Schedule
 from mixopt.exchange.sources import study_sources, with_sheet
-from mixopt.files import file_digest, read_json, write_atomic
+from mixopt.files import file_digest, read_json
 from mixopt.online.schedule import few_phases
 from mixopt.runs import Run
-from mixopt.stages.export import Exported, held_bytes, path_notes
+from mixopt.stages.export import Exported, deliver, held_bytes
 from mixopt.tokens import Bytes
 
 if TYPE_CHECKING:
@@ -60,23 +58,14 @@ def export_run(
         sources=known if sources is None else with_sheet(known, sources),
     )
     decision = replace(decision, epochs=decision.source_epochs() or {})
-    if phase is not None:
-        decision = decision.phase(phase)
-    if trainer_bytes is not None:
-        decision = recount(decision, held_bytes(exp), trainer_bytes)
-    notes = path_notes(decision, form, check_paths)
-    done = checked(decision, form)
-    write_atomic(path, done.text)
-    return Exported(
-        path=path,
+    return deliver(
+        decision if phase is None else decision.phase(phase),
+        form,
+        path,
+        recounted=None if trainer_bytes is None else (held_bytes(exp), trainer_bytes),
+        check_paths=check_paths,
         objective="run",
         mixture=found.name or found.id,
-        shares=mean_shares(decision.schedule),
-        unit=decision.unit,
-        counts=form.unit,
-        rows=done.rows,
-        error=done.error,
-        notes=(*done.notes, *notes),
         verdict={"sentence": "what one run was trained on: nothing says that it is better"},
     )
 

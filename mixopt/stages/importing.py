@@ -13,6 +13,7 @@ from mixopt.exchange.priors import Priors, read_priors
 from mixopt.exchange.tables import ImportResult, Scale, check_agreement, imported_runs
 from mixopt.experiment import Experiment
 from mixopt.files import write_atomic
+from mixopt.table import FALLING
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def import_study(
         domains=found.domains,
         metrics=found.metrics,
         renaming=found.renaming,
-        notes=(*_notes(exp, found), *known.notes),
+        notes=(*_notes(exp, found, is_new), *known.notes),
     )
 
 
@@ -94,7 +95,7 @@ def _holds(held: Any, run: Any) -> bool:
     return held is not None and set(run.metrics) <= set(held.metrics)
 
 
-def _notes(exp: Experiment, found: ImportResult) -> tuple[str, ...]:
+def _notes(exp: Experiment, found: ImportResult, is_new: bool) -> tuple[str, ...]:
     """What a reader should know about the import."""
     notes = [f"left out: {sentence}" for sentence in found.left_out]
     if found.renormalised == len(found.runs):
@@ -119,14 +120,32 @@ def _notes(exp: Experiment, found: ImportResult) -> tuple[str, ...]:
             f"say whether these rise or fall, under [metrics] in {exp.folder / 'space.toml'}: "
             + ", ".join(undeclared)
         )
+    apart = [name for name in found.metrics if name not in _averaged(found)]
+    if is_new and apart:
+        notes.append(
+            f"left out of [objective.mean], whose other metrics are losses: {', '.join(apart)} "
+            f'(to include them, name them in its over and set kind = "absolute" in '
+            f"{exp.folder / 'space.toml'})"
+        )
     return tuple(notes)
+
+
+def _averaged(found: ImportResult) -> tuple[str, ...]:
+    """What the default objective is the mean of: the losses, or all metrics where none is one.
+
+    A gain in accuracy and one in a loss have no common unit; how many sd of the one are worth one
+    of the other is for the user to say.
+    """
+    losses = [name for name in found.metrics if name.partition("/")[0] in FALLING]
+    return tuple(losses) or found.metrics
 
 
 def _space_text(found: ImportResult, mixtures: Path, priors: Priors) -> str:
     domains = "".join(_domain_text(name, priors) for name in found.domains)
     undeclared = found.undeclared({})
-    over = json.dumps(list(found.metrics))
-    directed = bool(undeclared or found.directions)
+    averaged = _averaged(found)
+    over = json.dumps(list(averaged))
+    directed = {*undeclared, *found.directions} & {*averaged}
     kind = 'kind = "absolute"   # ratios need metrics that fall\n' if directed else ""
     total = priors.target_tokens
     target = "# tokens = 1_000_000_000_000" if total is None else f"tokens = {total:.0f}"

@@ -8,21 +8,11 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from mixopt import Experiment
 from mixopt.config import ProxyFile
 from mixopt.confirm import Arm, judge
 from mixopt.runs import CONFIRM
 
-SPACE = """\
-[target]
-tokens = 1e9
-[domain.web]
-tokens = 8e8
-[domain.code]
-tokens = 2e8
-[domain.books]
-tokens = 1e8
-"""
+DOMAINS = {"web": 8e8, "code": 2e8, "books": 1e8}
 
 
 @pytest.fixture
@@ -47,12 +37,9 @@ def options(script):
 
 
 @pytest.fixture
-def study(script, options, tmp_path):
-    folder = tmp_path / "study"
-    folder.mkdir()
-    (folder / "space.toml").write_text(SPACE)
-    (folder / "proxy.toml").write_text(script._proxy_text(options))
-    return Experiment(folder)
+def study(script, options, tmp_path, make_experiment):
+    proxy = script._proxy_text(options)
+    return make_experiment(tmp_path / "study", DOMAINS, proxy, target=1e9)
 
 
 def test_examples_hold(script):

@@ -4,34 +4,10 @@ import json
 
 from mixopt.experiment import Experiment
 
-SPACE = "[domain.code]\npath = 'code'\n[domain.prose]\npath = 'prose'\n"
-PROXY = """\
-tokens = 4096
-seeds = [1, 2]
-preset = "tiny"
-sizes = {layers = 1, width = 16, heads = 2, experts = 4, hidden = 16, context = 32}
-[data]
-tokenizer = "bytes"
-[evaluation]
-windows = 8
-[controller.rb]
-every = 16
-"""
 
-
-def write(folder):
-    for name in ("code", "prose"):
-        (folder / name).mkdir(parents=True)
-        for number in range(60):
-            words = [f"{name}{(number * 7 + i * i) % 13}" for i in range(150)]
-            (folder / name / f"{number}.txt").write_text(" ".join(words))
-    (folder / "space.toml").write_text(SPACE)
-    (folder / "proxy.toml").write_text(PROXY)
-
-
-def test_controlled_runs_from_plan_to_comparison(mixopt, tmp_path):
-    study = tmp_path / "study"
-    write(study)
+def test_controlled_runs_from_plan_to_comparison(mixopt, study):
+    with (study / "proxy.toml").open("a") as file:
+        file.write("\n[controller.rb]\nevery = 16\n")
     assert mixopt("prepare", study, "--quiet").code == 0
     nothing = mixopt("compare", study)
     assert nothing.code == 3

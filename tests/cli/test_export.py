@@ -79,9 +79,12 @@ def test_the_table_says_what_the_trainer_reads(proposed, tmp_path, mixopt):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--to", "huggingface"], "how many 'web' has"),
+        (
+            ["--to", "huggingface"],
+            "'web' has: give a CSV with name,tokens,documents (--sources)",
+        ),
         (["--to", "megatron", "--check-paths", "--sources"], "this machine has no /tok/web.idx"),
-        (["--to", "megatron", "--samples", "documents"], "no setting 'samples'"),
+        (["--to", "megatron", "--samples", "documents"], "no setting 'samples', there are none"),
         (["--to", "megatron", "--phase", 2], "has 1 phases, got phase 2"),
         (["--to", "megatron_split"], "'web' has none"),
         (["--to", "megatrom"], "did you mean"),
@@ -93,6 +96,14 @@ def test_what_cannot_be_written_is_one_sentence(proposed, tmp_path, mixopt, opti
     done = mixopt("export", proposed, *options, "-o", tmp_path / "out")
     assert (done.code, words in done.err) == (3, True), done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_trainer_that_counts_tokens_asks_for_sources(tmp_path, mixopt):
+    (tmp_path / "space.toml").write_text("[domain.web]\n[domain.code]\n")
+    assert mixopt("propose", tmp_path, "--method", "uniform").code == 0
+    refused = mixopt("export", tmp_path, "--to", "axolotl", "-o", tmp_path / "out")
+    assert refused.code == 3
+    assert "'web' has: give a CSV with name,tokens (--sources)" in refused.err
 
 
 def test_a_schedule_goes_out_in_stages_or_phase_by_phase(proposed, tmp_path, mixopt):

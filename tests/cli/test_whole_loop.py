@@ -32,16 +32,7 @@ for run in runs[: int(sys.argv[3])]:
     subprocess.run([*mixopt, "record", study, run["id"], metrics, "--quiet"], check=True)
 """
 
-FOREIGN_SPACE = """\
-[target]
-tokens = 1_000_000
-[domain.web]
-tokens = 900_000
-[domain.code]
-tokens = 300_000
-[domain.books]
-tokens = 200_000
-"""
+FOREIGN_DOMAINS = {"web": 9e5, "code": 3e5, "books": 2e5}
 
 
 def header_cells(text):
@@ -107,13 +98,10 @@ def check_readme(shown):
     assert told - MIXTURES <= printed
 
 
-def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt):
+def test_a_foreign_trainer_needs_only_export_and_record(tmp_path, mixopt, make_experiment):
     study = tmp_path / "study"
-    study.mkdir()
-    (study / "space.toml").write_text(FOREIGN_SPACE)
-    (study / "proxy.toml").write_text(
-        "tokens = 1000000\nscale = [5e6, 1e6]\nseeds = [1, 2]\n[confirm]\nseeds = [5, 6]\n"
-    )
+    proxy = "tokens = 1000000\nscale = [5e6, 1e6]\nseeds = [1, 2]\n[confirm]\nseeds = [5, 6]\n"
+    make_experiment(study, FOREIGN_DOMAINS, proxy, target=1e6)
     plan = json.loads(mixopt("sample", study, "-n", 12, "--json").out)
     assert plan["cost"]["flops"] == pytest.approx(6 * 1e6 * 1e6 * len(plan["runs"]))
     script = tmp_path / "trainer.py"

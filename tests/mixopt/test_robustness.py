@@ -13,16 +13,7 @@ from mixopt.runs import LR_SCALE, ROBUSTNESS
 from mixopt.stages.fit import fitted
 from mixopt.verdict import FitEvidence, ProposalEvidence, judge_fit, judge_proposal
 
-SPACE = """\
-[target]
-tokens = 1_000_000
-[domain.web]
-tokens = 900_000
-[domain.code]
-tokens = 800_000
-[domain.books]
-tokens = 700_000
-"""
+DOMAINS = {"web": 9e5, "code": 8e5, "books": 7e5}
 PROXY = "tokens = 1000\nscale = [20e6, 4e6]\nseeds = [1, 2]\n"
 
 
@@ -84,10 +75,8 @@ def test_a_gain_is_not_claimed_where_the_order_depends_on_the_rate():
 
 
 @pytest.fixture
-def study(tmp_path):
-    (tmp_path / "space.toml").write_text(SPACE)
-    (tmp_path / "proxy.toml").write_text(PROXY)
-    exp = Experiment(tmp_path)
+def study(tmp_path, make_experiment):
+    exp = make_experiment(tmp_path, DOMAINS, PROXY, target=1e6)
     exp.sample(24, "dirichlet")
     return exp
 

@@ -7,22 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixopt import Experiment, digits, shown
+from mixopt import digits, shown
 from mixopt.confirm import Arm, judge
 from mixopt.errors import DataError
 from mixopt.shown import Section, Shown, named_or_first
 
-SPACE = """\
-[target]
-tokens = 1e9
-[domain.web]
-tokens = 8e8
-[domain.code]
-tokens = 2e8
-[objective.mean]
-[objective.code]
-over = ["code"]
-"""
+DOMAINS = {"web": 8e8, "code": 2e8}
+PROXY = "tokens = 1000\nscale = [2e7, 4e6]\nseeds = [1, 2]\n"
+OBJECTIVES = '[objective.mean]\n[objective.code]\nover = ["code"]\n'
 LONG = re.compile(r"\d\.\d{5,}")
 
 
@@ -31,12 +23,10 @@ def arm(name, role, web):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, make_experiment):
     """A swarm of known losses in two domains, recorded."""
     folder = tmp_path_factory.mktemp("study")
-    (folder / "space.toml").write_text(SPACE)
-    (folder / "proxy.toml").write_text("tokens = 1000\nscale = [2e7, 4e6]\nseeds = [1, 2]\n")
-    exp = Experiment(folder)
+    exp = make_experiment(folder, DOMAINS, PROXY, target=1e9, objectives=OBJECTIVES)
     exp.sample(12)
     rng = np.random.default_rng(0)
     for run in exp.runs():

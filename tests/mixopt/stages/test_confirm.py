@@ -10,16 +10,7 @@ from mixopt import Experiment
 from mixopt.errors import StaleError
 from mixopt.runs import CONFIRM
 
-SPACE = """\
-[target]
-tokens = 1e9
-[domain.web]
-tokens = 8e8
-[domain.code]
-tokens = 2e8
-[domain.books]
-tokens = 1e8
-"""
+DOMAINS = {"web": 8e8, "code": 2e8, "books": 1e8}
 PROXY = """\
 tokens = 1_000_000
 scale = [5e6, 1e6]
@@ -54,12 +45,10 @@ def train(exp, seeds=None):
 
 
 @pytest.fixture(scope="module")
-def proposed(tmp_path_factory):
+def proposed(tmp_path_factory, make_experiment):
     """The folder of a swarm of known losses with its law and proposal, nothing confirmed yet."""
     folder = tmp_path_factory.mktemp("proposed")
-    (folder / "space.toml").write_text(SPACE)
-    (folder / "proxy.toml").write_text(PROXY)
-    exp = Experiment(folder)
+    exp = make_experiment(folder, DOMAINS, PROXY, target=1e9)
     exp.sample(14)
     train(exp)
     exp.fit(compare=COMPARE)

@@ -5,35 +5,18 @@ from dataclasses import replace
 import pytest
 
 from mixopt.errors import ConfigError, PausedError
-from mixopt.experiment import Experiment
 from mixopt.stages.loop import FILE, LoopSettings, loop
 
-SPACE = """\
-[domain.web]
-tokens = 9_000_000
-[domain.code]
-tokens = 3_000_000
-[domain.books]
-tokens = 1_000_000
-[objective.mean]
-kind = "relative"
-"""
+DOMAINS = {"web": 9e6, "code": 3e6, "books": 1e6}
 PROXY = "tokens = 1000\nseeds = [1, 2]\nscale = [20e6, 20e6]\n"
 SETTINGS = LoopSettings(2, 18, "edl_greedy", 0, "")
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path, make_experiment):
     """Makes an experiment without data: its runs are measured by a formula."""
-
-    def make(name):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "space.toml").write_text(SPACE)
-        (folder / "proxy.toml").write_text(PROXY)
-        return Experiment(folder)
-
-    return make
+    relative = '[objective.mean]\nkind = "relative"\n'
+    return lambda name: make_experiment(tmp_path / name, DOMAINS, PROXY, objectives=relative)
 
 
 def losses(run):

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from proxies.formats.base import Content, Format
 from proxies.formats.columns import Columns
 
 VOCABULARY, EOS = 1000, 999
+CONSUMERS = Path(__file__).parents[3] / ".consumers"
 
 
 def text(folder: Path, documents: Sequence[str]) -> list[Path]:
@@ -132,6 +135,49 @@ def write():
         return WRITERS[name](folder, documents)
 
     return write_format
+
+
+@pytest.fixture
+def write_three(write, tmp_path):
+    """`write_three(format)`: the file of the documents 1 2, 3 4 5 and 6."""
+
+    def written(name: str) -> Path:
+        documents = [np.array(one) for one in ([1, 2], [3, 4, 5], [6])]
+        (file,) = write(name, tmp_path, documents)
+        return file
+
+    return written
+
+
+@pytest.fixture
+def read_tokens():
+    """`read_tokens(reader, file, ranges)`: the documents as lists of tokens."""
+
+    def read(form: Format, file: Path, ranges=((0, 1 << 40),)) -> list[list[int]]:
+        return [np.asarray(one).tolist() for _, one in form.read(file, ranges)]
+
+    return read
+
+
+@pytest.fixture
+def printed_by(tmp_path):
+    """`printed_by(library, script)`: the lines of a script beside a library of `make consumers`."""
+
+    def lines(library: str, script: str) -> list[str]:
+        folder = CONSUMERS / library
+        if not folder.exists():
+            pytest.skip(f"{library} is not there: `make consumers` fetches it")
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, str(folder)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return lines
 
 
 @pytest.fixture

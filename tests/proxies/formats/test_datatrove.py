@@ -1,42 +1,29 @@
 """datatrove's triples, and parts of them that disagree."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from mixopt.errors import ConfigError, DataError
 
-WHOLE = ((0, 1 << 40),)
-CONSUMERS = Path(__file__).parents[3] / ".consumers"
-
-
-def read(form, file, ranges=WHOLE):
-    return [one.tolist() for _, one in form.read(file, ranges)]
-
 
 @pytest.fixture
-def triple(tmp_path, write):
+def triple(write_three):
     """Three documents."""
-    documents = [np.array(one) for one in ([1, 2], [3, 4, 5], [6])]
-    (file,) = write("datatrove", tmp_path, documents)
-    return file
+    return write_three("datatrove")
 
 
-def test_documents_end_where_the_index_says(triple, make):
+def test_documents_end_where_the_index_says(triple, make, read_tokens):
     form = make("datatrove")
-    assert read(form, triple) == [[1, 2], [3, 4, 5], [6]]
-    assert read(form, triple, [(2, 9)]) == [[6]]
+    assert read_tokens(form, triple) == [[1, 2], [3, 4, 5], [6]]
+    assert read_tokens(form, triple, [(2, 9)]) == [[6]]
     assert form.extent(triple) == 3
     names = [path.name for path in form.beside(triple)]
     assert names == ["00000.ds.index", "00000.ds.metadata"]
 
 
-def test_a_dtype_stands_in_for_metadata(triple, make):
+def test_a_dtype_stands_in_for_metadata(triple, make, read_tokens):
     triple.with_name("00000.ds.metadata").unlink()
-    assert read(make("datatrove", dtype="uint16"), triple) == [[1, 2], [3, 4, 5], [6]]
+    assert read_tokens(make("datatrove", dtype="uint16"), triple) == [[1, 2], [3, 4, 5], [6]]
     with pytest.raises(ConfigError, match=r"metadata is missing: say the `dtype`"):
         make("datatrove", dtype=None).extent(triple)
 
@@ -87,19 +74,9 @@ for size in (2, 4):
 
 
 @pytest.mark.slow
-def test_what_datatrove_wrote(tmp_path, make):
-    library = CONSUMERS / "datatrove"
-    if not library.exists():
-        pytest.skip("datatrove is not there: `make consumers` fetches it")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WRITE, str(library)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for size, line in zip((2, 4), done.stdout.splitlines()[-2:], strict=True):
+def test_what_datatrove_wrote(tmp_path, make, read_tokens, printed_by):
+    lines = printed_by("datatrove", WRITE)[-2:]
+    for size, line in zip((2, 4), lines, strict=True):
         form, file = make("datatrove", dtype=None), tmp_path / "out" / f"{size}.ds"
         assert form.extent(file) == 4
-        assert str(read(form, file)) == line
+        assert str(read_tokens(form, file)) == line

@@ -1,47 +1,35 @@
 """Megatron's pairs: documents of several sequences, and an index that disagrees with its data."""
 
 import struct
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mixopt.errors import DataError
 
-WHOLE = ((0, 1 << 40),)
-CONSUMERS = Path(__file__).parents[3] / ".consumers"
-
-
-def read(form, file, ranges=WHOLE):
-    return [one.tolist() for _, one in form.read(file, ranges)]
-
 
 @pytest.fixture
-def pair(tmp_path, write):
+def pair(write_three):
     """Three documents, the second in two sequences."""
-    documents = [np.array(one) for one in ([1, 2], [3, 4, 5], [6])]
-    (file,) = write("megatron", tmp_path, documents)
-    return file
+    return write_three("megatron")
 
 
-def test_documents_are_their_sequences(pair, make):
+def test_documents_are_their_sequences(pair, make, read_tokens):
     form = make("megatron")
-    assert read(form, pair) == [[1, 2], [3, 4, 5], [6]]
-    assert read(form, pair, [(1, 2)]) == [[3, 4, 5]]
+    assert read_tokens(form, pair) == [[1, 2], [3, 4, 5], [6]]
+    assert read_tokens(form, pair, [(1, 2)]) == [[3, 4, 5]]
     assert form.extent(pair) == 3
     assert form.beside(pair) == (pair.with_suffix(".bin"),)
 
 
 @pytest.mark.parametrize(("code", "dtype"), [(1, "u1"), (3, "<i2"), (4, "<i4"), (5, "<i8")])
-def test_every_dtype_of_whole_numbers(tmp_path, make, code, dtype):
+def test_every_dtype_of_whole_numbers(tmp_path, make, code, dtype, read_tokens):
     values = np.array([1, 2, 3], dtype)
     values.tofile(tmp_path / "a.bin")
     index = struct.pack("<9sQBQQ", b"MMIDIDX\0\0", 1, code, 1, 2)
     index += struct.pack("<iqqq", 3, 0, 0, 1)
     (tmp_path / "a.idx").write_bytes(index)
-    assert read(make("megatron"), tmp_path / "a.idx") == [[1, 2, 3]]
+    assert read_tokens(make("megatron"), tmp_path / "a.idx") == [[1, 2, 3]]
     (tmp_path / "a.idx").write_bytes(index + b"\0")  # the modes of multimodal data
     assert make("megatron").extent(tmp_path / "a.idx") == 1
 
@@ -83,9 +71,9 @@ def test_an_index_of_other_data(pair, make):
         make("megatron").extent(pair)
 
 
-def test_ids_beyond_the_vocabulary(pair, make):
+def test_ids_beyond_the_vocabulary(pair, make, read_tokens):
     with pytest.raises(DataError, match=r"a\.idx has the id 999 at token 2, expected 0 to 9"):
-        read(make("megatron", vocabulary=10, eos=9), pair)
+        read_tokens(make("megatron", vocabulary=10, eos=9), pair)
 
 
 WRITE = """
@@ -109,19 +97,9 @@ for vocabulary in (1000, 100_000):
 
 
 @pytest.mark.slow
-def test_what_megatron_core_wrote(tmp_path, make):
-    library = CONSUMERS / "megatron"
-    if not library.exists():
-        pytest.skip("megatron-core is not there: `make consumers` fetches it")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", WRITE, str(library)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for vocabulary, line in zip((1000, 100_000), done.stdout.splitlines()[-2:], strict=True):
+def test_what_megatron_core_wrote(tmp_path, make, read_tokens, printed_by):
+    lines = printed_by("megatron", WRITE)[-2:]
+    for vocabulary, line in zip((1000, 100_000), lines, strict=True):
         form, file = make("megatron", vocabulary=vocabulary), tmp_path / f"{vocabulary}.idx"
         assert form.extent(file) == 4
-        assert str(read(form, file)) == line
+        assert str(read_tokens(form, file)) == line

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from mixopt.errors import ConfigError, DataError
 from proxies.formats import base, tokens
 
-WHOLE = ((0, 1 << 40),)
 EOS = 999  # of the fixtures
-
-
-def read(form, file, ranges=WHOLE):
-    return [one.tolist() for _, one in form.read(file, ranges)]
 
 
 def saved(folder, values, dtype="<u2"):
@@ -32,23 +27,23 @@ def saved(folder, values, dtype="<u2"):
     longest=st.integers(3, 20),
 )
 def test_documents_are_the_same_wherever_the_file_is_entered(
-    tmp_path_factory, make, values, cuts, longest
+    tmp_path_factory, make, values, cuts, longest, read_tokens
 ):
     file = saved(tmp_path_factory.mktemp("array"), values)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(base, "LONGEST_TOKENS", longest)
         patch.setattr(tokens, "LONGEST_TOKENS", longest)
-        whole = read(make("tokens"), file)
-        parts = [read(make("tokens"), file, [one]) for one in pairwise([0, *cuts, 1 << 40])]
+        whole = read_tokens(make("tokens"), file)
+        parts = [read_tokens(make("tokens"), file, [one]) for one in pairwise([0, *cuts, 1 << 40])]
     assert list(chain(*parts)) == whole
     assert list(chain(*whole)) == [value for value in values if value != EOS]
     assert all(0 < len(one) <= longest and EOS not in one for one in whole)
 
 
-def test_an_array_without_any_end_is_cut(tmp_path, make, monkeypatch):
+def test_an_array_without_any_end_is_cut(tmp_path, make, monkeypatch, read_tokens):
     monkeypatch.setattr(base, "LONGEST_TOKENS", 4)
     monkeypatch.setattr(tokens, "LONGEST_TOKENS", 4)
-    assert read(make("tokens"), saved(tmp_path, range(10))) == [
+    assert read_tokens(make("tokens"), saved(tmp_path, range(10))) == [
         [0, 1, 2, 3],
         [4, 5, 6, 7],
         [8, 9],
@@ -56,19 +51,19 @@ def test_an_array_without_any_end_is_cut(tmp_path, make, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", tokens.DTYPES)
-def test_every_dtype(tmp_path, make, dtype):
+def test_every_dtype(tmp_path, make, dtype, read_tokens):
     values = [1, 2, 100, 3, 4, 100]
     form = make("tokens", dtype=dtype, vocabulary=101, eos=100)
-    assert read(form, saved(tmp_path, values, dtype)) == [[1, 2], [3, 4]]
+    assert read_tokens(form, saved(tmp_path, values, dtype)) == [[1, 2], [3, 4]]
     np.save(tmp_path / "a.npy", np.array(values, dtype))
     form = make("tokens", dtype=None, vocabulary=101, eos=100)
-    assert read(form, tmp_path / "a.npy") == [[1, 2], [3, 4]]
+    assert read_tokens(form, tmp_path / "a.npy") == [[1, 2], [3, 4]]
     assert form.extent(tmp_path / "a.npy") == 6
 
 
-def test_a_headerless_array_that_is_called_npy(tmp_path, make):
+def test_a_headerless_array_that_is_called_npy(tmp_path, make, read_tokens):
     saved(tmp_path, [1, 2, EOS]).rename(tmp_path / "a.npy")
-    assert read(make("tokens"), tmp_path / "a.npy") == [[1, 2]]
+    assert read_tokens(make("tokens"), tmp_path / "a.npy") == [[1, 2]]
 
 
 def test_a_dtype_must_be_told_and_known(tmp_path, make):
@@ -79,10 +74,10 @@ def test_a_dtype_must_be_told_and_known(tmp_path, make):
         make("tokens", dtype="float32").extent(file)
 
 
-def test_a_dtype_that_is_too_wide_or_too_narrow(tmp_path, make):
+def test_a_dtype_that_is_too_wide_or_too_narrow(tmp_path, make, read_tokens):
     file = saved(tmp_path, range(1, 101))
     with pytest.raises(DataError, match=r"has the id 131073 at token 0, expected 0 to 999"):
-        read(make("tokens", dtype="uint32"), file)
+        read_tokens(make("tokens", dtype="uint32"), file)
     wide = saved(tmp_path, range(1, 101), "<u4")
     with pytest.raises(DataError, match=r"a 0 at every second place as uint16: .*such as uint32"):
         make("tokens", dtype="uint16").extent(wide)
@@ -90,7 +85,7 @@ def test_a_dtype_that_is_too_wide_or_too_narrow(tmp_path, make):
     with pytest.raises(DataError, match=r"has 3 bytes, no multiple of the 2 of uint16"):
         make("tokens").extent(file)
     with pytest.raises(DataError, match=r"has the id -1 at token 1"):
-        read(make("tokens", dtype="int16"), saved(tmp_path, [1, -1], "<i2"))
+        read_tokens(make("tokens", dtype="int16"), saved(tmp_path, [1, -1], "<i2"))
 
 
 @pytest.mark.parametrize(
