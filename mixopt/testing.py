@@ -22,11 +22,11 @@ from mixopt.laws.ridge import Ridge
 from mixopt.laws.saved import with_arrays, without_arrays
 from mixopt.objective import Objective
 from mixopt.online.base import Controller, Feedback
-from mixopt.online.budget import Budget
+from mixopt.online.budget import Budget, Group
 from mixopt.problem import Problem
 from mixopt.proposers.base import Proposer
 from mixopt.proposers.experts import Experts
-from mixopt.space import Domain, Space
+from mixopt.space import Constraint, Domain, Space
 from mixopt.table import Table
 
 Array = NDArray[np.float64]
@@ -483,6 +483,25 @@ def check_controller_floor(make: Callable[[Budget], Controller]) -> None:
             assert (weights >= least - 1e-12).all()
 
 
+def check_controller_limits(make: Callable[[Budget], Controller]) -> None:
+    """Limits on groups and sums of shares hold at every moment, beside caps, to 1e-8."""
+    run = 20 * _TURN_TOKENS
+    groups = {"scarce": Group(("law", "new"), upper=0.15), "big": Group(("web", "code"), lower=0.5)}
+    ratio = Constraint("ratio", {"web": 1.0, "code": -2.0}, minimum=0.0)
+    budget = Budget.of(
+        ("web", "law", "new", "code", "chat"),
+        tokens={"law": 0.02 * run, "code": 0.05 * run},
+        run_tokens=run,
+        groups=groups,
+        constraints=[ratio],
+    )
+    assert len(budget.limit) == 3
+    for seed in range(2):
+        for weights, drawn in _story(make(budget), 20, seed=seed, steps=20):
+            assert (budget.limit @ weights <= budget.limit_to + 1e-8).all(), weights
+            assert (drawn <= budget.allowed * (1.0 + 1e-8)).all(), drawn
+
+
 def check_controller_one_domain(make: Callable[[Budget], Controller]) -> None:
     """d = 1: the whole of it, always."""
     controller = make(Budget.of(("all",)))
@@ -583,6 +602,7 @@ BUDGET_CHECKS: list[Callable[[Callable[[Budget], Controller]], None]] = [
     check_controller_caps,
     check_controller_scarce,
     check_controller_floor,
+    check_controller_limits,
     check_controller_one_domain,
     check_controller_many_domains,
     check_controller_foreign_state,

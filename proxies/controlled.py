@@ -6,6 +6,7 @@ target's, like every mixture of the table.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from mixopt.errors import ConfigError, DataError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mixopt.online.budget import Budget
     from mixopt.online.trail import Trail
     from mixopt.runs import Run
+    from mixopt.space import Constraint
     from proxies.study import Study
 
 
@@ -43,6 +45,7 @@ def budget_of(study: Study, run: Run) -> Budget:
         max_epochs={name: item.max_epochs for name, item in limits.items()},
         lower={name: item.min or 0.0 for name, item in limits.items()},
         upper={name: item.max for name, item in limits.items()},
+        constraints=_constraints(study),
     )
 
 
@@ -96,6 +99,29 @@ def _pools(study: Study, run_tokens: float) -> dict[str, float] | None:
     own = {name: study.tokens[name] * study.factors[name] for name in study.names}
     ratio = sum(study.prior[name] * study.factors[name] for name in study.names)
     return {name: tokens * run_tokens / (target * ratio) for name, tokens in own.items()}
+
+
+def _constraints(study: Study) -> list[Constraint]:
+    """Groups and constraints of `space.toml`, between shares of the proxies' tokens.
+
+    Of the target's tokens c x <= u; with x_j in proportion to x'_j / f_j that is
+    sum (c_j - u) / f_j x'_j <= 0, and u is added to both sides, for the shares sum to one.
+    """
+    if study.space is None or not (study.space.groups or study.space.constraint):
+        return []
+    from mixopt.space import Constraint, space_from
+
+    found = []
+    for item in space_from(study.space, study.tokens).constraints:
+        sides = {"maximum": item.maximum, "minimum": item.minimum}
+        for side, bound in sides.items():
+            if math.isfinite(bound):
+                line = {
+                    name: item.coefficients.get(name, 0.0) / factor + bound * (1.0 - 1.0 / factor)
+                    for name, factor in ((one, study.factors[one]) for one in study.names)
+                }
+                found.append(Constraint(item.name, line, **{side: bound}))
+    return found
 
 
 def _ones(study: Study) -> dict[str, float]:

@@ -19,6 +19,7 @@ from proxies.balance import Balance
 from proxies.config import TrainConfig
 from proxies.data import Data, MixtureStream
 from proxies.evaluate import evaluate
+from proxies.evidence_cost import SEQUENCES, WINDOWS, look_flops
 from proxies.kernels.cross_entropy import cross_entropy
 from proxies.learner import Learner
 from proxies.model import Weights, forward
@@ -30,8 +31,6 @@ Array = NDArray[np.float64]
 MEASURED = frozenset({"eval_loss", "gram", "influence", "reference", "probe_loss"})
 """What a controller may need."""
 
-_WINDOWS = 8  # of each domain: held-out text for losses
-_SEQUENCES = 4  # of each domain: text for a gradient
 _AT_ONCE = 16  # copies of a member in one stack
 _EXPERTS = 1023  # of all copies together: one grouped product takes no more on a GPU
 _EPS = 1e-8
@@ -73,30 +72,26 @@ class Probes:
         index: int,
     ) -> Evidence:
         """The evidence of member `index`: fields of `needs`, and forks under `mixtures` (a, d)."""
-        flops, found = 0.0, {}
+        found = {}
         if "eval_loss" in needs:
             found["eval_loss"] = self.held_out_loss(_member(learner, index))[0]
-            flops += self._evaluation_flops(1)
         if needs & {"gram", "influence"}:
             gradients = self.domain_gradients(learner, text, index)
-            flops += self._gradient_flops(len(gradients))
             if "gram" in needs:
                 found["gram"] = _numbers(gradients @ gradients.T)
             if "influence" in needs:
                 targets = self.target_gradients(learner, index)
-                flops += self._gradient_flops(len(targets))
                 found["influence"] = influence(targets, gradients, curvature(learner, index))
         if "probe_loss" in needs and mixtures is not None:
             rows, steps = mixtures
             found["probe_loss"] = self.fork_losses(rows, steps, learner, text, index)
-            tokens = len(rows) * steps * self._config.step_tokens
-            flops += tokens * self._token_flops + self._evaluation_flops(len(rows))
-        return Evidence(flops, **found)
+        d, m = len(self._names), len(self._data.evaluation_names)
+        return Evidence(look_flops(self._config, needs, mixtures, d, m), **found)
 
     def held_out_loss(self, weights: Weights) -> Array:
         """Nats a token of each evaluation domain (P, m); NaN for proxies that give no numbers."""
         data, context = self._data, self._config.sizes.context
-        questions = data.evaluation("validation", context, _WINDOWS)
+        questions = data.evaluation("validation", context, WINDOWS)
         scores = evaluate(
             weights, self._config, questions, data.token_bytes, "validation", ("loss",)
         )
@@ -114,7 +109,7 @@ class Probes:
         """Gradients (d, n) of the loss on a few windows of each domain's training text."""
         seed = text.seed(index)
         batches = [
-            text.examples(index, column, _SEQUENCES, stream(seed, "gradients", name, learner.step))
+            text.examples(index, column, SEQUENCES, stream(seed, "gradients", name, learner.step))
             for column, name in enumerate(self._names)
         ]
         return self._gradients(learner, index, np.stack(batches))
@@ -122,9 +117,9 @@ class Probes:
     def target_gradients(self, learner: Learner, index: int) -> Tensor:
         """Gradients (m, n) of the loss on held-out text of each evaluation domain."""
         context = self._config.sizes.context
-        questions = self._data.evaluation("validation", context, _SEQUENCES)
+        questions = self._data.evaluation("validation", context, SEQUENCES)
         columns = [np.flatnonzero(questions.domain == i) for i in range(len(questions.names))]
-        rows = np.stack([np.resize(own, _SEQUENCES) for own in columns])
+        rows = np.stack([np.resize(own, SEQUENCES) for own in columns])
         return self._gradients(learner, index, questions.tokens[rows])
 
     def fork_losses(
@@ -150,18 +145,6 @@ class Probes:
             part = torch.from_numpy(batches[start : start + self._at_once]).to(self._device)
             found.append(_stacked_gradients(own, set(learner.weights), self._config, part))
         return torch.cat(found)
-
-    @property
-    def _token_flops(self) -> float:
-        """Training FLOPs of a token; a forward pass is a third."""
-        return self._config.sizes.flops_per_token(self._config.vocabulary)
-
-    def _evaluation_flops(self, proxies: int) -> float:
-        windows = len(self._data.evaluation_names) * _WINDOWS
-        return proxies * windows * self._config.sizes.context * self._token_flops / 3.0
-
-    def _gradient_flops(self, batches: int) -> float:
-        return batches * _SEQUENCES * self._config.sizes.context * self._token_flops
 
 
 def forked(learner: Learner, index: int, count: int, device: torch.device) -> Learner:

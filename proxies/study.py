@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.config import DomainSpec, read_proxy, read_space
+from mixopt.config import DomainSpec, SpaceFile, read_proxy, read_space
 from mixopt.errors import DataError, nearest
 from mixopt.exchange.recount import recount_ratio, recount_schedule
 from mixopt.files import digest
@@ -47,6 +47,8 @@ class Study:
     """What `space.toml` says of each domain: controllers keep to it."""
     told_prior: Mapping[str, float] | None = None
     """The prior of `space.toml`, if it names one."""
+    space: SpaceFile | None = None
+    """`space.toml`: its groups and constraints bind controllers too."""
     _configs: dict[str, TrainConfig] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -80,6 +82,7 @@ class Study:
             metrics,
             spec.domain,
             spec.prior,
+            spec,
         )
 
     @property

@@ -14,7 +14,7 @@ ALLOWED = {
     "proxies": {"mixopt", "proxies"},
     "cli": {"mixopt", "proxies", "cli"},
 }
-TORCH_HOMES = ("mixopt/bo/", "mixopt/online/torch_sampler.py", "mixopt/domains/embed.py")
+TORCH_HOMES = ("mixopt/bo/", "mixopt/online/torch_", "mixopt/domains/embed.py")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 HEAVY = ("numpy", "scipy", "pandas", "torch", "lightgbm", "sklearn", "pydantic")
 

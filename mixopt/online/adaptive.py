@@ -78,7 +78,8 @@ class Adaptive(Controller):
         self._place()
 
     def remarks(self) -> tuple[str, ...]:
-        """`collapsed:NAME` for a domain that was wanted alone, `ran_out:NAME` for a spent one."""
+        """`collapsed:NAME` for a domain that was wanted alone, `ran_out:NAME` for a spent one,
+        `limits_broken:NAME` for a group or constraint that what is left cannot keep to."""
         return self._said
 
     def state(self) -> dict[str, Any]:
@@ -132,10 +133,10 @@ class Adaptive(Controller):
         self._weights = weights
         spent = affordable(self.budget, self._drawn, self._tokens) <= 0.0
         alone = (wanted > COLLAPSED * wanted.sum()) & (self.d > 1) & (self._step > 0)
+        notes = [f"limits_broken:{name}" for name in self.budget.broken(weights)]
         for kind, those in (("collapsed", alone), ("ran_out", spent & (self._drawn > 0))):
-            for j in np.flatnonzero(those):
-                note = f"{kind}:{self.budget.names[j]}"
-                self._said += () if note in self._said else (note,)
+            notes += [f"{kind}:{self.budget.names[j]}" for j in np.flatnonzero(those)]
+        self._said += tuple(note for note in notes if note not in self._said)
 
     def _settings(self) -> dict[str, Any]:
         """Hyper-parameters, without the budget, as JSON values."""

@@ -18,11 +18,14 @@ Array = NDArray[np.float64]
 
 _START, _BATCH, _EPOCH = range(3)  # purposes of random streams
 _ROUNDS = 6
+_ENDLESS = -1
 _LEAST_BITS = 3  # of half a place: fewer would leave few orders to choose from
 
 
 class Draws:
     """Batches over d domains of `sizes` sequences each; the same seed draws the same.
+
+    A size of None is a stream: its places are 0, 1, 2 ..., without end.
 
     Raises DataError for shares above zero of a domain that holds no sequence.
 
@@ -32,8 +35,8 @@ class Draws:
     ([6, 2], [0, 0, 1, 1, 2, 2])
     """
 
-    def __init__(self, sizes: Sequence[int], seed: int) -> None:
-        self._sizes = np.array(sizes, dtype=np.int64)
+    def __init__(self, sizes: Sequence[int | None], seed: int) -> None:
+        self._sizes = np.array([_ENDLESS if size is None else size for size in sizes])
         self._seed = seed
         start = np.random.default_rng([seed, _START]).uniform(-0.5, 0.5, len(sizes))
         self._deficits = start - start.mean()
@@ -81,6 +84,9 @@ class Draws:
 
     def _read(self, column: int, count: int) -> NDArray[np.int64]:
         """The next `count` places of a domain."""
+        if self._sizes[column] == _ENDLESS:
+            self._drawn[column] += count
+            return self._drawn[column] - count + np.arange(count)
         epochs, places = np.divmod(self._drawn[column] + np.arange(count), self._sizes[column])
         read = np.empty(count, dtype=np.int64)
         for epoch in np.unique(epochs):

@@ -53,8 +53,8 @@ class Mixing:
     """
 
     controller: Controller
-    sizes: Mapping[str, int]
-    """Sequences of each domain, in the controller's order."""
+    sizes: Mapping[str, int | None]
+    """Sequences of each domain, in the controller's order; None of a stream."""
     sequence_tokens: int
     batch: int
     """Sequences of a step: of all ranks, and of all batches whose gradients are accumulated."""
@@ -102,9 +102,12 @@ class Mixing:
 
     @property
     def epochs(self) -> dict[str, float]:
-        """How often each domain was read; 0 of a domain without text."""
-        sizes = np.maximum(list(self.sizes.values()), 1)
-        return dict(zip(self.names, (self._used / sizes).round(6).tolist(), strict=True))
+        """How often each domain was read, of those of known size; 0 of one without text."""
+        return {
+            name: round(int(used) / max(size, 1), 6)
+            for (name, size), used in zip(self.sizes.items(), self._used, strict=True)
+            if size is not None
+        }
 
     def draw(self) -> NDArray[np.int64]:
         """The next batch (batch, 2): the column of a domain, and the place of a sequence in it."""

@@ -66,35 +66,24 @@ class Domains(Dataset[dict[str, Any]]):
         return {**named, "domain": column}
 
 
-class MixtureSampler(Sampler[int]):
-    """Indices into `Domains` by the current shares, without end.
+class RankedMixing:
+    """Mixing as one of several ranks sees it: its part of each batch, and losses from all ranks.
 
-    `rank` and `ranks` say which part of every batch is this process's; default: those of
-    torch.distributed where it is initialised. Give `rank=0, ranks=1` where the loader itself
-    divides batches among ranks, as accelerate's does. One iterator at a time: a new one begins with
-    what an old one had drawn and nobody trained on.
+    `rank` and `ranks` default to those of torch.distributed where it is initialised.
     """
 
-    def __init__(
-        self, mixing: Mixing, sources: Domains, rank: int | None = None, ranks: int | None = None
-    ) -> None:
+    def __init__(self, mixing: Mixing, rank: int | None = None, ranks: int | None = None) -> None:
         spread = _spread()
         self.mixing = mixing
         self.rank = (distributed.get_rank() if spread else 0) if rank is None else rank
         self.ranks = (distributed.get_world_size() if spread else 1) if ranks is None else ranks
-        self._starts = sources.starts
         self._sums: Tensor | None = None
         self._device = torch.device("cpu")
-        if sources.sizes != dict(mixing.sizes):
-            raise ConfigError(f"the sources are {sources.sizes}, expected {dict(mixing.sizes)}")
         if not 0 <= self.rank < self.ranks or mixing.batch % self.ranks:
             raise ConfigError(
                 f"expected batches that {self.ranks} ranks can share and a rank below that, got "
                 f"{mixing.batch} sequences and rank {self.rank}"
             )
-
-    def __iter__(self) -> "_Indices":
-        return _Indices(self.mixing, self._starts, self.rank, self.ranks)
 
     def note(self, losses: Tensor, domains: Tensor, counted: Tensor | None = None) -> None:
         """Add nats of tokens (b, t) of sequences of `domains` (b,); `counted` (b, t): which count.
@@ -157,6 +146,27 @@ class MixtureSampler(Sampler[int]):
                 f"ranks do not agree on the mixture after step {self.mixing.step}: give all the "
                 "same controller, seed, sizes and evidence, and resume them from one checkpoint"
             )
+
+
+class MixtureSampler(RankedMixing, Sampler[int]):
+    """Indices into `Domains` by the current shares, without end.
+
+    `rank` and `ranks` say which part of every batch is this process's; default: those of
+    torch.distributed where it is initialised. Give `rank=0, ranks=1` where the loader itself
+    divides batches among ranks, as accelerate's does. One iterator at a time: a new one begins with
+    what an old one had drawn and nobody trained on.
+    """
+
+    def __init__(
+        self, mixing: Mixing, sources: Domains, rank: int | None = None, ranks: int | None = None
+    ) -> None:
+        super().__init__(mixing, rank, ranks)
+        self._starts = sources.starts
+        if sources.sizes != dict(mixing.sizes):
+            raise ConfigError(f"the sources are {sources.sizes}, expected {dict(mixing.sizes)}")
+
+    def __iter__(self) -> "_Indices":
+        return _Indices(self.mixing, self._starts, self.rank, self.ranks)
 
 
 def token_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

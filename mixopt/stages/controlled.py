@@ -32,7 +32,7 @@ def plan_controlled(exp: Experiment, name: str, count: int) -> SamplePlan:
     """Plan `count` blocks of a controlled run and its rivals; of finished ones also a replay.
 
     Asked again, nothing is planned twice. Raises ConfigError for an unknown controller or setting,
-    for more runs than there are seeds, and for limits that controllers do not keep.
+    and for more runs than there are seeds.
     """
     settings = _settings(exp, name)
     seeds = exp.proxy_file.seeds
@@ -41,7 +41,6 @@ def plan_controlled(exp: Experiment, name: str, count: int) -> SamplePlan:
             f"-n {count} controlled runs need as many seeds, proxy.toml has {len(seeds)}: "
             "add to seeds, or plan fewer"
         )
-    _check_limits(exp)
     known = {run.id: run for run in exp.runs()}
     runs: list[Run] = []
     notes: list[str] = []
@@ -109,15 +108,6 @@ def _settings(exp: Experiment, name: str) -> dict[str, Any]:
     settings = dict(written.get(name, {}))
     make_controller(name, {"budget": Budget.of(exp.space.names), **settings})
     return settings
-
-
-def _check_limits(exp: Experiment) -> None:
-    """Controllers keep to bounds and caps."""
-    if exp.space.constraints:
-        raise ConfigError(
-            f"{exp.folder / 'space.toml'}: controllers keep to min, max and max_epochs of domains, "
-            "not to [groups] and [[constraint]]: compare them in a study without these"
-        )
 
 
 def _with_reference(

@@ -31,3 +31,14 @@ def test_it_runs_and_finds_nothing_left_to_do(script, tmp_path):
     assert lines[0]["weights"] != lines[-1]["weights"]
     again = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert again[again.index("domain") :].split("loss before")[0] in table
+
+
+@pytest.mark.slow
+def test_streams_go_on_after_a_stop(tmp_path):
+    command = [sys.executable, str(FOLDER / "online_stream.py"), str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [line.split(":")[0] for line in told.splitlines()[:2]] == ["step 30", "step 60"]
+    rows = [line.split() for line in told.splitlines()[3:]]
+    assert sum(int(row[2].replace(",", "")) for row in rows) == 60 * 32 * 128
+    code = sum(float(row[1].rstrip("%")) for row in rows if row[0] in ("python", "headers"))
+    assert code <= 40.1

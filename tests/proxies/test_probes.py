@@ -11,6 +11,7 @@ from mixopt.online import make_controller
 from mixopt.online.budget import Budget
 from mixopt.online.static import Static
 from proxies.config import resolve
+from proxies.evidence_cost import look_flops
 from proxies.probes import curvature, forked, influence
 from proxies.trainer import Member, Trainer
 
@@ -189,7 +190,7 @@ def test_costs_are_counted(config, toy_data):
     """Forks cost what training them costs, and their evaluation."""
     own = trainer(config, toy_data, [controlled("aioli", toy_data)], 6)
     forks = 2 * 2 * config.step_tokens * config.sizes.flops_per_token(config.vocabulary)
-    evaluations = 3 * own._probes._evaluation_flops(1)
+    evaluations = 3 * look_flops(config, frozenset({"eval_loss"}), None, 2, 2)
     assert own.evidence_flops[0] == pytest.approx(forks + evaluations)
 
 

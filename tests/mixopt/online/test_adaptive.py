@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mixopt.errors import ConfigError, DataError, InfeasibleError
 from mixopt.online import make_controller
 from mixopt.online.base import Feedback
-from mixopt.online.budget import Budget
+from mixopt.online.budget import Budget, Group
 from mixopt.online.projection import into_budget
 from mixopt.online.schedule import Schedule, few_phases
 from mixopt.online.trail import Trail
@@ -83,6 +83,76 @@ def test_bounds_of_the_space_hold():
     weights = into_budget(budget, np.array([0.0, 1.0, 0.0]), np.zeros(3), 0.0)
     assert weights[0] >= 0.2
     assert weights[1] <= 0.3
+
+
+# linear limits
+
+
+def test_the_nearest_mixture_inside_groups_is_found():
+    """Two groups that do not overlap: in each, shares keep their proportions."""
+    groups = {"code": Group(["a", "b"], upper=0.3), "law": Group(["d"], lower=0.4)}
+    budget = Budget.of(["a", "b", "c", "d"], groups=groups)
+    wanted = np.array([0.6, 0.2, 0.1, 0.1])
+    weights = into_budget(budget, wanted, np.zeros(4), 0.0, floor=0.0)
+    np.testing.assert_allclose(weights, [0.225, 0.075, 0.3, 0.4], atol=1e-9)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.1, 1.0]))
+def test_limits_hold_whatever_is_wanted_and_as_long_as_shares_are_followed(seed, floor):
+    rng = np.random.default_rng(seed)
+    names = ["a", "b", "c", "d"]
+    low, high = np.sort(rng.random((2, 2)), axis=1).T
+    members = [["a", "b"], ["b", "c", "d"][: 1 + seed % 3]]
+    groups = {f"g{i}": Group(own, low[i], high[i]) for i, own in enumerate(members)}
+    tokens = {"a": 5.0, "c": 20.0}
+    try:
+        budget = Budget.of(names, tokens=tokens, run_tokens=100.0, groups=groups)
+    except InfeasibleError:
+        return
+    drawn = np.zeros(4)
+    for turn in range(4):
+        wanted = rng.dirichlet(np.full(4, 0.2))
+        weights = into_budget(budget, wanted, drawn, 25.0 * turn, floor)
+        assert (budget.limit @ weights <= budget.limit_to + 1e-8).all()
+        assert abs(weights.sum() - 1.0) < 1e-9
+        drawn = drawn + 25.0 * weights
+    assert (drawn <= budget.allowed * (1 + 1e-8)).all()
+
+
+def test_floors_give_way_to_limits():
+    budget = Budget.of(
+        ["a", "b"], prior={"a": 0.9, "b": 0.1}, groups={"g": Group(["a"], upper=0.01)}
+    )
+    weights = into_budget(budget, np.array([0.5, 0.5]), np.zeros(2), 0.0)
+    np.testing.assert_allclose(weights, [0.01, 0.99], atol=1e-8)
+
+
+def test_a_loop_that_spent_what_a_limit_needs_is_told():
+    """Caps are hard, limits are missed by as little as is left to do, and it is said."""
+    budget = Budget.of(
+        ["a", "b", "c"],
+        tokens={"a": 5.0, "b": 5.0},
+        run_tokens=100.0,
+        groups={"code": Group(["a", "b"], lower=0.3)},
+    )
+    controller = Uniform(budget)
+    assert controller.remarks() == ()
+    controller.observe(Feedback(5, 10, 50, np.array([20.0, 15.0, 15.0]), np.full(3, 3.0)))
+    np.testing.assert_allclose(controller.weights(), [0.0, 0.1, 0.9], atol=1e-8)
+    assert controller.remarks() == ("limits_broken:code", "ran_out:a")
+
+
+@pytest.mark.parametrize(
+    ("groups", "error", "words"),
+    [
+        ({"g": Group(["x"])}, DataError, "no domain is called 'x'"),
+        ({"g": Group(["a"], 0.5, 0.2)}, DataError, "0 <= lower <= upper"),
+        ({"g": Group(["a"], 0.6), "h": Group(["b"], 0.6)}, InfeasibleError, "loosen 'g' or 'h'"),
+    ],
+)
+def test_groups_that_mean_nothing_are_refused(groups, error, words):
+    with pytest.raises(error, match=words):
+        Budget.of(["a", "b"], groups=groups)
 
 
 def test_a_loop_that_drew_too_much_goes_on_with_what_is_left():

@@ -96,12 +96,13 @@ def test_what_cannot_be_planned_is_said(study, text, name, count, words):
         Experiment(study).sample_controlled(name, count)
 
 
-def test_limits_that_controllers_do_not_keep_are_refused(study):
+def test_groups_bind_the_rivals_too(study):
     (study / "space.toml").write_text(
         SPACE.replace("tokens = 10", "tokens = 10\ngroup = 'g'") + "[groups.g]\nmax = 0.2\n"
     )
-    with pytest.raises(ConfigError, match="not to"):
-        Experiment(study).sample_controlled("odm", 1)
+    plan = Experiment(study).sample_controlled("odm", 1)
+    shares = {run.name: run.schedule[0][1]["law"] for run in plan.runs if run.schedule}
+    assert shares == {"natural-s1": 0.1, "uniform-s1": 0.2}
 
 
 def test_laws_never_see_a_controlled_run(study):
