@@ -55,8 +55,9 @@ class Acquisition:
         `trend` is what the process is a residual to; with one, there are no slopes to climb.
         """
         lower = LinearMCObjective(torch.tensor([-1.0], dtype=torch.double))
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             _silence()
+            torch.manual_seed(seed)  # pruning draws from torch's own generator
             try:
                 return cls(
                     qLogNoisyExpectedImprovement(

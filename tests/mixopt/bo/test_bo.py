@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("botorch")
 
@@ -205,3 +206,14 @@ def test_an_earlier_study_shortens_the_start():
     row = BO(**FAST).recommend(problem, np.random.default_rng(0))
     cold = np.median(bowl(space.uniform(200, np.random.default_rng(1))))
     assert bowl(row[None])[0] - 2.0 < 0.3 * (cold - 2.0)
+
+
+def test_what_torch_drew_before_does_not_move_the_batch():
+    problem, found = problem_of(space_of(5), 20, noise=0.03), []
+    for state in (0, 1):
+        torch.manual_seed(state)
+        found.append(BO(**FAST).plan(problem, 2, np.random.default_rng(3)))
+        drawn = torch.rand(1)
+        torch.manual_seed(state)
+        assert torch.equal(drawn, torch.rand(1))  # nor does the batch move what torch draws
+    np.testing.assert_array_equal(*found)
