@@ -30,6 +30,8 @@ _SPANNED = 0.2
 _LENGTH, _VARIANCE, _NOISE, _RUN = (1.0, 1.0), (0.0, 1.5), (-4.0, 2.0), (-5.0, 1.5)
 _RHO, _DELTA = (1.0, 0.3), (np.log(0.1), 1.0)
 _RHO_BOUNDS = (-1.0, 2.0)
+_CLEARLY = 2.0
+"""Log density by which a process of the top alone is better beyond chance."""
 _LEVEL = 1.0
 """Variance of the mean of a kind, in its units."""
 
@@ -140,6 +142,33 @@ class MultiFidelity:
         mean = self.centre[kind] + unit * (cross @ self.alpha)
         return mean, (own - half.T @ half) * np.outer(unit, unit)
 
+    def mean(self, weights: Array, kind: Index) -> Array:
+        """Mean (k,) of the noise-free values at weights and kinds."""
+        cross = _covariance(self.settings, _roots(weights), kind, self.roots, self.points.kind)
+        return self.centre[kind] + self.spread[kind] * (cross @ self.alpha)
+
+    def left_out(self, rows: Index) -> tuple[Array, Array]:
+        """Mean and variance (k,) of points by all other runs, settings and units kept.
+
+        Closed form of leave-one-out (Sundararajan and Keerthi 2001), with a run for one point.
+        """
+        inverse = cho_solve((self.factor, True), np.eye(len(self.alpha)))
+        away, variance = np.empty(len(rows)), np.empty(len(rows))
+        for i, row in enumerate(rows):
+            own = np.flatnonzero(self.points.run == self.points.run[row])
+            block = np.linalg.inv(inverse[np.ix_(own, own)])
+            place = int(np.flatnonzero(own == row)[0])
+            away[i] = block[place] @ self.alpha[own]
+            variance[i] = block[place, place]
+        unit = self.spread[self.points.kind[rows]]
+        return self.points.values[rows] - unit * away, unit**2 * variance
+
+    def density(self, rows: Index) -> float:
+        """Log density of the values of points, each told by the other runs alone."""
+        mean, variance = self.left_out(rows)
+        away = self.points.values[rows] - mean
+        return float(-0.5 * (np.log(2.0 * np.pi * variance) + away**2 / variance).sum())
+
     def noise(self, kind: Index) -> Array:
         """Variances (k,) of one run of each kind around the noise-free value."""
         return (self.settings.noise[kind] + self.settings.run) * self.spread[kind] ** 2
@@ -159,23 +188,45 @@ class MultiFidelity:
 
 
 def units(points: Points, kinds: int) -> tuple[Array, Array]:
-    """Centre and spread (F,) of each kind: over mixtures that the top has too, or over all.
+    """Centre and spread (F,) of each kind, in which mixtures that the top ran too come out alike.
 
-    Over all where fewer than three are shared, or where those that are did about as well.
+    A kind's own mean and sd where fewer than three are shared, or where those did about as well.
     """
     groups = mixture_groups(points.weights)
-    top = set(groups[points.kind == kinds - 1].tolist())
+    at = [points.kind == kind for kind in range(kinds)]
     centre, spread = np.zeros(kinds), np.ones(kinds)
     for kind in range(kinds):
-        rows = points.kind == kind
-        shared = rows & np.isin(groups, list(top))
-        if len(np.unique(groups[shared])) >= _SHARED:
-            spans = points.values[shared].std() >= _SPANNED * points.values[rows].std()
-            rows = shared if spans else rows
-        if rows.any():
-            sd = float(points.values[rows].std())
-            centre[kind], spread[kind] = points.values[rows].mean(), sd if sd > 0 else 1.0
+        if at[kind].any():
+            centre[kind], sd = points.values[at[kind]].mean(), points.values[at[kind]].std()
+            spread[kind] = sd if sd > 0 else 1.0
+    for kind in range(kinds - 1):
+        shared = np.intersect1d(groups[at[kind]], groups[at[-1]])
+        here, there = (_means(points, groups, rows, shared) for rows in (at[kind], at[-1]))
+        if len(shared) >= _SHARED and there.std() > 0 and here.std() >= _SPANNED * spread[kind]:
+            spread[kind] = spread[-1] * here.std() / there.std()
+            centre[kind] = here.mean() - spread[kind] * (there.mean() - centre[-1]) / spread[-1]
     return centre, spread
+
+
+def _means(points: Points, groups: Index, rows: NDArray[np.bool_], shared: Index) -> Array:
+    """Mean value (s,) of each of the shared mixtures among some rows."""
+    return np.array([points.values[rows & (groups == label)].mean() for label in shared])
+
+
+def disagree(law: MultiFidelity) -> bool:
+    """Whether the runs of the top tell each other better without the runs of the other kinds.
+
+    By the log density of each, left out, under `law` and under a process of the top alone: greater
+    alone, where `law` explains less than half of their variance; else greater by 2.
+    """
+    points, top = law.points, len(law.centre) - 1
+    rows = np.flatnonzero(points.kind == top)
+    values = points.values[rows]
+    alone = Points(points.weights[rows], np.zeros(len(rows), np.int64), values, points.run[rows])
+    own = MultiFidelity.fit(alone, 1)
+    better = own.density(np.arange(len(rows))) - law.density(rows)
+    missed = ((values - law.left_out(rows)[0]) ** 2).mean()
+    return bool(better > (0.0 if missed > 0.5 * values.var() else _CLEARLY))
 
 
 def gains_by_run(

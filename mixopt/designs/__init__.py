@@ -17,7 +17,7 @@ DESIGNS = {
     "doptimal": Entry("mixopt.designs.doptimal:DOptimal"),
     "edl_greedy": Entry("mixopt.designs.edl_greedy:EDLGreedy"),
     "edl_ts": Entry("mixopt.designs.edl_ts:EDLThompson"),
-    "mfbo": Entry("mixopt.designs.mfbo:MFBO"),
+    "mfbo": Entry("mixopt.designs.mfbo:MFBO", extra="bo"),
     "random": Entry("mixopt.designs.random:Random"),
     "sobol": Entry("mixopt.designs.sobol:Sobol"),
     "spacefill": Entry("mixopt.designs.spacefill:SpaceFill"),

@@ -1,22 +1,22 @@
-"""mfbo: multi-fidelity search, which run of which size tells most of the best mixture per FLOP.
+"""mfbo: multi-fidelity search, which run of which kind tells most of the best mixture per FLOP.
 
-A first round of the cheapest runs covers the space; then three mixtures are run at the top, spread
-over what the cheap ones say of them; then each run is the one whose expected fall of the lowest
-posterior mean at the top (knowledge gradient, Frazier 2009) is largest for its cost. Where the
-cheap size does not predict the top, its runs gain nothing and the budget moves up; where it
-predicts perfectly, the top is hardly paid for.
+A first round of the cheapest runs covers the space; then three mixtures of it are run at the top,
+spread over their results; then each run is the one whose expected fall of the lowest posterior mean
+at the top (knowledge gradient, Frazier 2009) is largest for its cost. While a cheaper kind agrees,
+the top takes at most .7 of the cost. Where the runs of the top tell each other better without the
+cheaper ones, `bo` plans and recommends from the top alone, and the plan says so.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.designs.base import Array, Plan
+from mixopt.designs.bo import BO
 from mixopt.designs.search import (
     Known,
     Search,
-    best_rows,
     measured,
     pick_apart,
     pool,
@@ -27,19 +27,22 @@ from mixopt.designs.search import (
 from mixopt.errors import DataError
 from mixopt.fidelity import fidelity_index
 from mixopt.laws.base import mixture_groups
-from mixopt.multifidelity import MultiFidelity, Points, gains_by_run
+from mixopt.multifidelity import MultiFidelity, Points, disagree, gains_by_run
 from mixopt.problem import Problem
+from mixopt.proposers.rounding import rounded
 
 TOP_RUNS = 3
 """Mixtures at the top before sizes are weighed against each other."""
 _QUANTILES = (0.0, 0.25, 0.75)
 """Of what the cheaper runs predict, at which the first runs of the top lie."""
 _CENTRES = 8
+_ZOOMS = 5
+"""Times that the optimum at the top is sought closer to the best of the time before."""
 _TRIED = 200
-_LEAST_GAIN = 0.01
-"""Expected gain, in sd of the objective, below which no dear run is worth it ..."""
+_TOP_SHARE = 0.7
+"""Of the cost that runs of the top may take ..."""
 _AGREES = 0.8
-"""... where the cheapest size explains so much of the variance at the top."""
+"""... while a cheaper kind has so much of its variance in common with the top."""
 
 
 @dataclass
@@ -56,18 +59,21 @@ class MFBO(Search):
     def _search(self, problem: Problem, known: Known, count: int, rng: np.random.Generator) -> Plan:
         if len(problem.fidelities) < 2:
             raise DataError(
-                "mfbo chooses among sizes, got one: set sizes or tokens in proxy.toml, [confirm]"
+                "mfbo chooses among kinds of runs, got one: set sizes or tokens in proxy.toml, "
+                "[confirm], or record metrics on the way, such as bpb@0.5/DOMAIN"
             )
         points = self._points(problem, known, rng)
         kinds = len(problem.fidelities)
         law = MultiFidelity.fit(points, kinds)
+        if self._apart(points, law):
+            return self._alone(problem, known, count, rng)
         chosen, fidelity = np.empty((0, problem.space.width)), np.empty(0, dtype=np.int64)
         missing = TOP_RUNS - len(np.unique(mixture_groups(_at_top(points, kinds))))
         for _ in range(count):
             left = with_pending(problem, chosen)
-            rows = pool(left, best_rows(known, _CENTRES), self.pool, rng)
-            if missing > 0:
-                row, kind = self._spread(left, law, points, rows, missing), kinds - 1
+            rows = pool(left, self._best(left, law, rng), self.pool, rng)
+            if missing > 0 and (points.kind < kinds - 1).any():
+                row, kind = self._spread(left, law, points, missing), kinds - 1
             else:
                 row, kind = self._worth(left, law, points, rows, rng)
             missing -= kind == kinds - 1
@@ -86,8 +92,35 @@ class MFBO(Search):
             raise DataError("no finished run to recommend from: train what is planned")
         points, top = self._points(problem, known, rng), len(problem.fidelities) - 1
         law = MultiFidelity.fit(points, top + 1)
-        rows = pool(refocused(problem, known), best_rows(known, _CENTRES), 4 * self.pool, rng)
-        return rows[np.argmin(law.posterior(rows, np.full(len(rows), top))[0])]
+        if self._apart(points, law):
+            return BO().recommend(_top_only(problem, known), rng)
+        best = self._best(problem, law, rng)
+        if problem.candidates is not None:
+            return best[0]
+        near = rounded(problem.space.polytope, best)
+        return near[np.argmin(law.mean(near, np.full(len(near), top)))]
+
+    def _apart(self, points: Points, law: MultiFidelity) -> bool:
+        """Whether the cheaper runs mislead; asked once three mixtures were run at the top."""
+        mixtures = len(np.unique(mixture_groups(_at_top(points, len(law.centre)))))
+        return mixtures >= TOP_RUNS and disagree(law)
+
+    def _alone(self, problem: Problem, known: Known, count: int, rng: np.random.Generator) -> Plan:
+        """What `bo` plans from the runs of the top."""
+        plan = BO(self.first, TOP_RUNS).detailed(_top_only(problem, known), count, rng)
+        note = "mfbo: the cheaper runs tell those of the top worse than these tell each other: bo"
+        top = np.full(count, len(problem.fidelities) - 1)
+        return Plan(plan.rows, plan.searched, (f"{note} at the top alone", *plan.notes), top)
+
+    def _best(self, problem: Problem, law: MultiFidelity, rng: np.random.Generator) -> Array:
+        """Mixtures of lowest posterior mean at the top, the best first, sought ever closer."""
+        top = len(problem.fidelities) - 1
+        centres = law.points.weights
+        for _ in range(_ZOOMS):
+            rows = pool(problem, centres, self.pool, rng)
+            order = np.argsort(law.mean(rows, np.full(len(rows), top)), kind="stable")
+            centres = rows[order[:_CENTRES]]
+        return centres
 
     def _points(self, problem: Problem, known: Known, rng: np.random.Generator) -> Points:
         """The runs of the problem's fidelities; of many the top's, the best and a random rest."""
@@ -101,20 +134,20 @@ class MFBO(Search):
             half = self.most // 2
             rest = rng.permutation(order[half:])[: self.most - half]
             rows = rows[np.sort(np.concatenate([order[:half], rest]))]
-        return Points(
-            known.table.weights[rows], kind[rows], known.values[rows], np.arange(len(rows))
-        )
+        names = np.array(known.table.ids)[rows]
+        run = np.unique(names, return_inverse=True)[1].astype(np.int64)
+        return Points(known.table.weights[rows], kind[rows], known.values[rows], run)
 
-    def _spread(
-        self, problem: Problem, law: MultiFidelity, points: Points, rows: Array, missing: int
-    ) -> Array:
-        """The next of the first mixtures at the top: at a quantile of what is predicted there."""
+    def _spread(self, problem: Problem, law: MultiFidelity, points: Points, missing: int) -> Array:
+        """The next of the first mixtures at the top: one that was run below, at a quantile there.
+
+        What was measured at both tells in which units the sizes speak.
+        """
         top = len(problem.fidelities) - 1
-        seen = _at_top(points, top + 1)
-        free = untaken(problem, rows, seen)
-        order = np.argsort(law.posterior(free, np.full(len(free), top))[0], kind="stable")
-        place = int(_QUANTILES[TOP_RUNS - missing] * (len(free) - 1))
-        return pick_apart(problem, free[order[place:]], 1, seen)[0]
+        below = points.weights[points.kind < top]
+        free = untaken(problem, below, _at_top(points, top + 1))
+        order = np.argsort(law.mean(free, np.full(len(free), top)), kind="stable")
+        return free[order[int(_QUANTILES[TOP_RUNS - missing] * (len(free) - 1))]]
 
     def _worth(
         self,
@@ -126,21 +159,39 @@ class MFBO(Search):
     ) -> tuple[Array, int]:
         """The run (mixture, kind) of the greatest expected gain a cost."""
         top = len(problem.fidelities) - 1
-        order = np.argsort(law.posterior(rows, np.full(len(rows), top))[0], kind="stable")
+        order = np.argsort(law.mean(rows, np.full(len(rows), top)), kind="stable")
         tried = np.concatenate([order[: _TRIED // 2], rng.permutation(order[_TRIED // 2 :])])
         best: tuple[float, Array, int] | None = None
         for kind, fidelity in enumerate(problem.fidelities):
+            if not fidelity.planned or (kind == top and _paid(problem, law) > _TOP_SHARE):
+                continue
             seen = points.weights[points.kind == kind]
             free = untaken(problem, rows[tried[:_TRIED]], seen)
             gain = gains_by_run(law, rows, free, np.full(len(free), kind))
-            if kind > 0 and law.agreement(0) > _AGREES:
-                gain = np.where(gain < _LEAST_GAIN * law.spread[-1], 0.0, gain)
             worth = gain / fidelity.cost
             ranked = free[np.argsort(-worth, kind="stable")]
             if best is None or worth.max() > best[0]:
                 best = (float(worth.max()), pick_apart(problem, ranked, 1, seen)[0], kind)
         assert best is not None
         return best[1], best[2]
+
+
+def _paid(problem: Problem, law: MultiFidelity) -> float:
+    """The top's share of what all runs cost; 0 where no cheaper kind was run that agrees."""
+    kinds = problem.fidelities
+    count = np.bincount(law.points.kind, minlength=len(kinds))
+    below = [kind for kind, one in enumerate(kinds[:-1]) if one.planned and count[kind]]
+    if not any(law.agreement(kind) > _AGREES for kind in below):
+        return 0.0
+    cost = np.array([one.cost if one.planned else 0.0 for one in kinds]) * count
+    return float(cost[-1] / cost.sum())
+
+
+def _top_only(problem: Problem, known: Known) -> Problem:
+    """The problem with the runs of the top alone."""
+    at = fidelity_index(known.table, problem.fidelities) == len(problem.fidelities) - 1
+    left = refocused(problem, known)
+    return replace(left, table=known.table.select(at), fidelities=())
 
 
 def _at_top(points: Points, kinds: int) -> NDArray[np.float64]:

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from mixopt.multifidelity import MultiFidelity, Points, Settings, gains_by_run, units
+from mixopt.multifidelity import (
+    MultiFidelity,
+    Points,
+    Settings,
+    disagree,
+    gains_by_run,
+    units,
+)
 
 
 def settings(**changes):
@@ -44,6 +51,17 @@ def test_points_of_a_learning_curve_shrink_what_is_unknown_at_its_end():
     assert (np.diff(spread) < 0).all()
 
 
+def test_the_run_that_goes_on_to_its_end_is_known_the_better_the_more_of_its_curve_was_seen():
+    """Earlier points of a kind of their own, then the variance at the end of the same mixture."""
+    at, spread = np.array([[0.35, 0.65]]), []
+    for count in range(6):
+        rows = np.repeat(at, count + 1, axis=0)
+        kinds = np.r_[np.ones(1, int), np.zeros(count, int)]
+        points = Points(rows, kinds, np.ones(count + 1), np.zeros(count + 1, int))
+        spread.append(law_of(points, run=0.05).posterior(at, np.array([1]))[1][0, 0])
+    assert (np.diff(spread) < 0).all(), spread
+
+
 def test_points_of_one_run_say_less_than_runs_of_their_own():
     at, rows = np.array([[0.3, 0.7]]), np.repeat(np.array([[0.35, 0.65]]), 4, axis=0)
     kinds, values = np.ones(4, int), np.ones(4)
@@ -81,6 +99,20 @@ def test_units_come_from_shared_mixtures():
     np.testing.assert_allclose(spread[1], 2 * spread[0])
 
 
+def test_more_runs_of_the_top_leave_what_shared_mixtures_say_of_units():
+    """The top's further runs gather at its optimum; a constant between sizes stays one."""
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 14)
+    weights[10:14] = weights[:4]
+    values = np.r_[np.arange(10.0), 5.0 + np.arange(4.0)]
+    further = np.vstack([weights, rng.dirichlet(np.ones(3), 6)])
+    kinds = np.r_[np.zeros(10, int), np.ones(10, int)]
+    more = np.r_[values, np.full(6, 5.0)]
+    centre, spread = units(Points(further, kinds, more, np.arange(20)), 2)
+    np.testing.assert_allclose(spread[0], spread[1])
+    np.testing.assert_allclose(centre[1] - centre[0], 5.0)
+
+
 def test_shared_mixtures_that_did_about_as_well_tell_no_unit():
     """Top runs gather at the optimum, where small runs differ by nothing but noise."""
     rng = np.random.default_rng(0)
@@ -103,3 +135,42 @@ def test_a_run_that_is_known_gains_nothing():
     fresh = gains_by_run(law, pool, pool[:20], np.ones(20, int)).max()
     assert known < 1e-3 * fresh
     assert fresh > 0
+
+
+def test_left_out_points_are_what_the_process_of_the_others_predicts():
+    """A run is left out with all points of its curve, and its own noise is part of the variance."""
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 6)
+    weights[5] = weights[4]
+    kinds, run = np.array([0, 0, 1, 1, 0, 1]), np.array([0, 1, 2, 3, 4, 4])
+    points = Points(weights, kinds, rng.standard_normal(6), run)
+    law = law_of(points, run=0.05)
+    mean, variance = law.left_out(np.array([3, 5]))
+    for place, (row, kept) in enumerate(((3, [0, 1, 2, 4, 5]), (5, [0, 1, 2, 3]))):
+        part = Points(weights[kept], kinds[kept], points.values[kept], run[kept])
+        told, spread = law_of(part, run=0.05).posterior(weights[[row]], kinds[[row]])
+        np.testing.assert_allclose(mean[place], told[0], rtol=1e-7)
+        np.testing.assert_allclose(variance[place], spread[0, 0] + 0.06, rtol=1e-6)
+
+
+def test_means_are_those_of_the_posterior():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 6)
+    law = law_of(Points(weights, np.ones(6, int), weights[:, 0], np.arange(6)))
+    kinds = np.array([0, 1, 1])
+    np.testing.assert_allclose(
+        law.mean(weights[:3] ** 2, kinds), law.posterior(weights[:3] ** 2, kinds)[0]
+    )
+
+
+def test_cheaper_runs_mislead_where_they_turn_the_order_round_and_not_where_they_agree():
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(3), 12)
+    weights = np.vstack([weights, weights[[0, 3, 6, 9]]])
+    kinds = np.r_[np.zeros(12, int), np.ones(4, int)]
+    truth = (np.sqrt(weights) @ [1.0, 0.5, 0.1]) ** 2
+    noise = 0.01 * rng.standard_normal(16)
+    for sign, expected in ((1.0, False), (-1.0, True)):
+        values = np.where(kinds == 1, truth, sign * truth + 3.0) + noise
+        law = MultiFidelity.fit(Points(weights, kinds, values, np.arange(16)), 2)
+        assert disagree(law) is expected
