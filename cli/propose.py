@@ -12,7 +12,7 @@ from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, rounded, s
 if TYPE_CHECKING:
     from mixopt.agreement import MemberOptimum
     from mixopt.pareto import ParetoSet
-    from mixopt.proposers.rank import Ranked
+    from mixopt.proposers.rank import Ranked, Ranking
     from mixopt.stages.propose import ObjectiveProposal, ProposalReport
     from mixopt.stages.unranked import Named, UnrankedReport
 
@@ -26,6 +26,7 @@ def propose(
     pareto: bool = typer.Option(False, "--pareto", help="what the objectives cost each other"),
     outside: bool = typer.Option(False, "--outside", help="follow the law where no runs were"),
     experts: Path = typer.Option(None, help="CSV of log-likelihoods by domain (mixmin)"),
+    phases: int = typer.Option(None, min=1, help="most phases of a schedule, 1: it stays still"),
     require: str = typer.Option(None, help="exit with 1 unless the verdict is at least this"),
     seed: int = typer.Option(0, help="randomness of starts and draws"),
     as_json: bool = JSON,
@@ -38,7 +39,7 @@ def propose(
     from mixopt.stages.unranked import is_ranked, propose_unranked
 
     exp = Experiment(folder)
-    request = Request(number, method, objective, seed, risk, outside, pareto, experts)
+    request = Request(number, method, objective, seed, risk, outside, pareto, experts, phases)
     if not is_ranked(exp, request):
         unranked = propose_unranked(exp, request)
         emit(unranked.to_json()) if as_json else _print_unranked(unranked)
@@ -79,8 +80,8 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
     print(f"\n{name}: {one.verdict.sentence()}")
     header = ["mixture", f"gain over {ranking.best_baseline} (90 %)", "P(best)", "runs near"]
     rows = [
-        [_label(entry), _gain(entry, ranking.best_baseline, percent), _chance(entry), _near(entry)]
-        for entry in ranking.entries
+        [_label(entry), _gain(ranking, entry, percent), _chance(entry), _near(entry)]
+        for entry in ranking.distinct
         if entry.role != "tradeoff"
     ]
     table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
@@ -102,8 +103,12 @@ def _remarks(one: ObjectiveProposal, percent: bool) -> list[str]:
         said.append(f"chosen by the mean of the gain less {ranking.risk:g} of its sd")
         if not ranking.headline.mean > 0:
             said.append("no gain is as sure as that: the careful choice is the baseline itself")
-    if not ranking.outranks_best_run:
-        said.append("best_run, the best run seen, stands above proposals whose gain is unsure")
+    if not ranking.outranks_best_run and "best_run" not in ranking.pick.aliases:
+        said.append(
+            "best_run, the best run seen, stands above proposals that do not surely beat it: "
+            "it was measured, so that no law can be wrong about it, but the best of noisy runs "
+            "was also lucky and would likely do worse again"
+        )
     for domain, bound in (one.held or {}).items():
         said.append(_held(domain, bound))
     if one.gap is not None:
@@ -131,7 +136,7 @@ def _held(domain: str, bound: float) -> str:
 def _print_shares(one: ObjectiveProposal) -> None:
     """The pick beside the mixtures that it must beat; then the other proposals."""
     pick = one.ranking.pick
-    rivals = [entry for entry in one.ranking.entries if entry.role in ("baseline", "best_run")]
+    rivals = [entry for entry in one.ranking.distinct if entry.role in ("baseline", "best_run")]
     known = any(value is not None for value in pick.epochs.values())
     header = [
         "domain",
@@ -151,6 +156,8 @@ def _print_shares(one: ObjectiveProposal) -> None:
         for domain, share in pick.shares.items()
     ]
     table("shares in %", header, rows)
+    if pick.schedule:
+        _print_phases(pick)
     others = [entry for entry in one.ranking.proposals if entry.name != pick.name]
     if others:
         rows = [
@@ -158,6 +165,16 @@ def _print_shares(one: ObjectiveProposal) -> None:
             for domain in pick.shares
         ]
         table("the other proposals, in %", ["domain", *(entry.name for entry in others)], rows)
+
+
+def _print_phases(pick: Ranked) -> None:
+    """What the pick trains on, phase by phase."""
+    header = ["domain", *(f"{100 * part:.3g} % of training" for part, _ in pick.schedule)]
+    rows = [
+        [domain, *(f"{100 * mixture[domain]:.1f}" for _, mixture in pick.schedule)]
+        for domain in pick.shares
+    ]
+    table(f"{pick.name} by phase, shares in %", header, rows)
 
 
 def _print_pareto(report: ProposalReport, front: ParetoSet, percent: dict[str, bool]) -> None:
@@ -173,7 +190,7 @@ def _print_pareto(report: ProposalReport, front: ParetoSet, percent: dict[str, b
     rows = [
         [point]
         + [
-            _gain(ranked[name][point], one.ranking.best_baseline, percent[name])
+            _gain(one.ranking, ranked[name][point], percent[name])
             for name, one in report.objectives.items()
         ]
         for point in names
@@ -197,14 +214,17 @@ def _print_pareto(report: ProposalReport, front: ParetoSet, percent: dict[str, b
 def _print_unranked(report: UnrankedReport) -> None:
     for name, entries in report.objectives.items():
         print(f"\n{name}: {report.verdict.sentence()}")
-        header = ["domain", *(entry.name for entry in entries), f"epochs, {entries[0].name}"]
+        pick, *rest = entries
+        shown = [pick, *(entry for entry in rest if entry.name not in pick.aliases)]
+        names = [" = ".join([entry.name, *entry.aliases]) for entry in shown]
+        header = ["domain", *names, f"epochs, {pick.name}"]
         rows = [
             [
                 domain,
-                *(f"{100 * entry.shares[domain]:.1f}" for entry in entries),
-                _epochs(entries[0], domain),
+                *(f"{100 * entry.shares[domain]:.1f}" for entry in shown),
+                _epochs(pick, domain),
             ]
-            for domain in entries[0].shares
+            for domain in pick.shares
         ]
         table(f"shares in %, by {report.method}", header, rows)
 
@@ -235,8 +255,8 @@ def _label(entry: Ranked) -> str:
     return " = ".join([entry.name, *entry.aliases]) + ("*" if entry.projected else "")
 
 
-def _gain(entry: Ranked, baseline: str, percent: bool) -> str:
-    gain = entry.gains.get(baseline)
+def _gain(ranking: Ranking, entry: Ranked, percent: bool) -> str:
+    gain = ranking.gain(entry)
     return "-" if gain is None else interval(gain.mean, gain.low, gain.high, percent)
 
 

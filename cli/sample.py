@@ -19,6 +19,9 @@ def sample(
         None, help="instead, -n runs whose mixture it moves, their rivals, and then their replays"
     ),
     warm: str = typer.Option(None, help="folder of an earlier study to start from (bo)"),
+    branches: int = typer.Option(
+        1, min=1, help="schedules that share all phases but the last, which are trained once"
+    ),
     seed: int = typer.Option(0, help="randomness of the design, not of training"),
     as_json: bool = JSON,
     quiet: bool = QUIET,
@@ -33,7 +36,7 @@ def sample(
     if controller is not None:
         plan = exp.sample_controlled(controller, number)
     elif lr_scale is None:
-        plan = exp.sample(number, design, seed, objective, flops_model(exp), warm)
+        plan = exp.sample(number, design, seed, objective, flops_model(exp), warm, branches)
     else:
         plan = exp.sample_again(number, lr_scale)
     cost = planned_cost(exp)
@@ -57,3 +60,6 @@ def sample(
             ]
         ],
     )
+    if cost.evidence_flops:
+        more = "" if not cost.flops else f", {cost.evidence_flops / cost.flops:.1%} more"
+        say(f"evidence for the controllers: {count(cost.evidence_flops)} FLOPs{more}", quiet)

@@ -73,6 +73,12 @@ def named(rivals: Mapping[str, Baseline], name: str) -> Baseline:
     raise DataError(f"no baseline is called {name!r}, {nearest(name, known)}")
 
 
+def names_of(space: Space, rivals: Mapping[str, Baseline], row: Array) -> tuple[str, ...]:
+    """The names of the baselines that a row (width,) is within 1e-3, with their aliases."""
+    same = {key: one for key, one in rivals.items() if _distance(space, one.row, row) < _SAME}
+    return tuple(name for key, item in same.items() for name in (key, *item.aliases))
+
+
 def natural(space: Space) -> Array:
     """Shares (d,) by tokens where all are known, else the prior."""
     if np.isnan(space.tokens).any() or space.tokens.sum() == 0:

@@ -193,11 +193,13 @@ class Experiment:
         objective: str | None = None,
         flops: Flops | None = None,
         warm: str | None = None,
+        branches: int = 1,
     ) -> SamplePlan:
         """Plan `count` runs: a swarm with anchors and baselines, or the next runs of a search."""
-        from mixopt.stages.sample import sample
+        from mixopt.stages.sample import SampleRequest, sample
 
-        return sample(self, count, design, seed, objective, flops, warm)
+        request = SampleRequest(count, design, seed, objective, flops, warm, branches)
+        return sample(self, request)
 
     def sample_again(self, count: int, lr_scale: float) -> SamplePlan:
         """Plan the `count` leading mixtures at `lr_scale` times the learning rate, constant."""

@@ -318,6 +318,10 @@ class Space:
         ]
         return self._changed(domains=domains)
 
+    def in_phases(self, phases: Sequence[float]) -> Self:
+        """The space with its limits in other phases."""
+        return self._changed(phases=phases)
+
     def relabelled(self, order: Sequence[int]) -> Self:
         """The space with its domains (and columns) in another order."""
         return self._changed(domains=[self.domains[j] for j in order])

@@ -9,6 +9,8 @@ from itertools import pairwise
 from math import ceil
 from typing import TypeVar
 
+from mixopt.files import to_json
+from mixopt.runs import Run
 from proxies.config import TrainConfig
 
 _Kind = TypeVar("_Kind", bound=Hashable)
@@ -43,6 +45,20 @@ def group_size(runs: int, workers: int, most: int) -> int:
     """
     rounds = ceil(runs / (workers * most))
     return ceil(runs / (workers * rounds))
+
+
+def families(runs: Sequence[Run]) -> list[str]:
+    """The ids of runs, those of one seed that begin alike side by side: they share trunks.
+
+    Runs of one mixture keep their places.
+    """
+    found: dict[Hashable, list[Run]] = {}
+    for run in runs:
+        phased = run.schedule is not None and len(run.schedule) > 1
+        name = (run.seed, to_json(run.schedule[0])) if phased else run.id
+        found.setdefault(name, []).append(run)
+    alike = (sorted(own, key=lambda run: to_json(run.schedule)) for own in found.values())
+    return [run.id for own in alike for run in own]
 
 
 def plan_groups(

@@ -1,7 +1,8 @@
 """Restarts: the `checkpoints/` folder, two slots, so that a group always has one complete step.
 
 The members of a group are written one by one, and a process can die in between. A group is saved
-to the slot that does not hold its last complete step, which is deleted only afterwards.
+to the slot that does not hold its last complete step, which is deleted only afterwards. What runs
+have in common is kept under the name of a trunk, which begins with that of its first run.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,13 @@ from pathlib import Path
 
 from proxies import checkpoint
 from proxies.trainer import Trainer
+
+_TRUNK = ".trunk"
+
+
+def trunk_name(run_id: str, stage: int) -> str:
+    """What the trunk of a stage is called, after the first run that goes through it."""
+    return f"{run_id}{_TRUNK}{stage}"
 
 
 class Restarts:
@@ -46,10 +54,19 @@ class Restarts:
                 missing_ok=True
             )
 
+    def branch(self, trainer: Trainer, heirs: Sequence[tuple[int, str]]) -> Path:
+        """Write members, by their places, under the names of what goes on from them; the folder."""
+        folder = self._slots[0]
+        for index, name in heirs:
+            trainer.save_as(folder, index, name)
+        return folder
+
     def clear(self, run_id: str) -> None:
-        """Forget a run."""
+        """Forget a run, and the trunks that are named after it."""
         for slot in self._slots:
             checkpoint.path_of(slot, run_id).unlink(missing_ok=True)
+            for path in slot.glob(f"{run_id}{_TRUNK}*"):
+                path.unlink(missing_ok=True)
 
     def _common_step(self, slot: Path, ids: Sequence[str]) -> int | None:
         """The step at which all the runs stand in a slot."""

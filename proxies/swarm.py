@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple, Protocol
 from mixopt.claims import Claims
 from mixopt.errors import DataError, MixoptError, PausedError, nearest
 from mixopt.runs import Run, RunWriter
-from proxies.groups import largest_group, plan_groups
+from proxies.groups import families, largest_group, plan_groups
 from proxies.jobs import (
     TRIES,
     Job,
@@ -200,7 +200,7 @@ class _Supervisor:
         runs = self._table()
         kinds: dict[tuple[str, bool], list[str]] = {}
         largest: dict[tuple[str, bool], int] = {}
-        for run_id in self._scope:
+        for run_id in families([runs[run_id] for run_id in self._scope]):
             config = self._study.config(runs[run_id].proxy)
             kind = (config.digest(), self._is_begun(run_id))
             kinds.setdefault(kind, []).append(run_id)

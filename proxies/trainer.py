@@ -164,7 +164,11 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """Write one checkpoint a member into `folder`."""
         for index, member in enumerate(self.members):
-            checkpoint.write(folder, member.run_id, self._tensors(index), self._state(index))
+            self.save_as(folder, index, member.run_id)
+
+    def save_as(self, folder: Path, index: int, run_id: str) -> None:
+        """Write a checkpoint from which a run of this name goes on as member `index`."""
+        checkpoint.write(folder, run_id, self._tensors(index), self._state(index))
 
     @classmethod
     def resume(

@@ -27,6 +27,7 @@ from mixopt.runs import CONFIRM, Run, RunWriter
 from proxies.controlled import reference_of, write_trail
 from proxies.curves import write_curve
 from proxies.evaluate import Evaluation
+from proxies.growing import Growing
 from proxies.jobs import TRIES, Job, is_open, status_file
 from proxies.own_metrics import own_metrics
 from proxies.plugins import load_metric
@@ -166,19 +167,18 @@ class _Session:
         self.config = worker.study.config(tasks[0].run.proxy)
         self.began = time.time()
         with _blamed():
-            self.trainer = self._trainer()
-        self.first_step = self.trainer.step
+            self.group = self._group()
+        self.first_step = self._steps_done()
 
     def train(self) -> None:
         """Advance to the last step, then evaluate; when stopped, save and release."""
-        trainer = self.trainer
         saved, reported = time.monotonic(), float("-inf")
-        while trainer.step < trainer.steps and self._in_work():
+        while self.trainer.step < self.trainer.steps and self._in_work():
             if self.worker.must_stop():
                 self._pause()
                 return
             with _blamed():
-                trainer.advance()
+                self.group.advance()
             now = time.monotonic()
             if now - reported >= _REPORT_SECONDS:
                 self._report()
@@ -189,7 +189,12 @@ class _Session:
         if self._in_work():
             self._finish()
 
-    def _trainer(self) -> Trainer:
+    @property
+    def trainer(self) -> Trainer:
+        """The present one: of trunks until runs part, then of the runs."""
+        return self.group.trainer
+
+    def _group(self) -> Growing:
         study = self.worker.study
         members = [
             Member(
@@ -201,11 +206,12 @@ class _Session:
             )
             for task in self.tasks
         ]
-        names, device = study.names, self.worker.device
-        slot = self.worker.restarts.slot([member.run_id for member in members])
-        if slot is None:
-            return Trainer(self.config, study.data, names, members, device)
-        return Trainer.resume(self.config, study.data, names, members, device, slot)
+        device, restarts = self.worker.device, self.worker.restarts
+        return Growing(self.config, study.data, study.names, members, device, restarts)
+
+    def _steps_done(self) -> int:
+        """Steps of a run that the group's work so far would have been: trunks are cheap ones."""
+        return round(self.group.done * self.config.steps)
 
     def _in_work(self) -> bool:
         """Whether any run is still ours and not settled."""
@@ -214,22 +220,23 @@ class _Session:
     def _report(self) -> None:
         """Progress to the supervisor, and diverged members to the table."""
         steps = {}
-        for index, alive in enumerate(self.trainer.alive):
+        done = self._steps_done()
+        for index, alive in enumerate(self.group.alive):
             if alive:
-                steps[self.tasks[index].run.id] = self.trainer.step
+                steps[self.tasks[index].run.id] = done
             else:
                 self._diverge(index)
         self.worker.report(steps, self.first_step, self.began)
 
     def _save(self) -> None:
-        self.worker.restarts.save(self.trainer)
+        self.group.save()
         for task in self.tasks:
             if task.claim.held():
                 task.claim.saved()
 
     def _pause(self) -> None:
-        if self.trainer.step > self.first_step:
-            self.worker.restarts.save(self.trainer)
+        if self.group.done_here > 0:
+            self.group.save()
         for task in self.tasks:
             if task.claim.held():
                 task.claim.release()
@@ -297,16 +304,17 @@ class _Session:
     def _cost(self, index: int) -> dict[str, Any]:
         """FLOPs of the whole run, and device seconds of all of it at this attempt's speed.
 
-        FLOPs are those of training and of what the controller measured; the latter stand apart too.
+        FLOPs are those of training - of a trunk the run's part - and of what the controller
+        measured; the latter stand apart too.
         """
-        evidence = self.trainer.evidence_flops[index]
+        evidence = self.group.evidence_flops(index)
         device = self.worker.device
         seconds = (time.time() - self.began) / len(self.tasks)
-        part = (self.trainer.step - self.first_step) / self.trainer.steps
+        part = max(self.group.done_here, 1.0 / self.trainer.steps)
         return {
-            "flops": self.config.flops + evidence,
+            "flops": self.group.flops(index) + evidence,
             **({"evidence_flops": evidence} if evidence else {}),
-            "device_seconds": round(seconds / max(part, 1.0 / self.trainer.steps), 3),
+            "device_seconds": round(seconds / part, 3),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         }
 

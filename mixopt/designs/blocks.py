@@ -37,18 +37,24 @@ class PlannedRun:
 
 
 def plan_swarm(
-    points: Array, reference: Array, seeds: Sequence[int], rng: np.random.Generator
+    points: Array,
+    reference: Array,
+    seeds: Sequence[int],
+    rng: np.random.Generator,
+    trunk: NDArray[np.int64] | None = None,
 ) -> list[PlannedRun]:
     """All runs of a swarm: design points in their order, then the anchors block by block.
 
     `points` (count, width) is the design with the baselines, `reference` (width,) is p0'. Blocks:
-    four, two below 24 points, never more than `seeds`. An anchor that lies in a block as a design
-    point is not trained there twice. Raises DataError without a seed.
+    four, two below 24 points, never more than `seeds`; points of one `trunk` (count,) are of one
+    block. An anchor that lies in a block as a design point is not trained there twice. Raises
+    DataError without a seed.
     """
     if not seeds:
         raise DataError("expected one training seed or more, got none: set seeds in proxy.toml")
     blocks = min(len(seeds), 2 if len(points) < 24 else 4)
-    block_of = slice_design(points, blocks, rng)
+    trunks, own = np.unique(np.arange(len(points)) if trunk is None else trunk, return_inverse=True)
+    block_of = slice_design(points[trunks], blocks, rng)[own]
     planned = [
         PlannedRun(row, seeds[block], block, "design", index)
         for index, (row, block) in enumerate(zip(points, block_of.tolist()))

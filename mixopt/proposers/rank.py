@@ -58,12 +58,15 @@ class Ranked(Shown):
     gains: Mapping[str, Gain]
     """Over each baseline and the best run seen, itself left out."""
     best_probability: float
+    """Of this mixture, under whichever of its names."""
     support: int
     """Fewest runs with at least 0.7 of its share in a domain to which it gives more than 0.2."""
     projected: bool = False
     """Whether the limits changed a baseline."""
     aliases: tuple[str, ...] = ()
-    """Names of other baselines that are this mixture."""
+    """Other names of this mixture: of baselines, and of the best run seen."""
+    schedule: tuple[tuple[float, Mapping[str, float]], ...] = ()
+    """(fraction of training, mixture) of each phase; empty in a space of one."""
 
     def frame(self) -> pd.DataFrame:
         """A row for each domain: its share, and how often the target would read it."""
@@ -117,6 +120,12 @@ class Ranking(Shown):
         return tuple(sorted(kept, key=self._loss))
 
     @property
+    def distinct(self) -> tuple[Ranked, ...]:
+        """Every mixture once: a rival that a proposal is stands among the proposal's aliases."""
+        taken = {name for entry in self.proposals for name in entry.aliases}
+        return tuple(entry for entry in self.entries if entry.name not in taken)
+
+    @property
     def pick(self) -> Ranked:
         """The best proposal."""
         return self.proposals[0]
@@ -132,6 +141,11 @@ class Ranking(Shown):
         kept = [entry for entry in self.entries if entry.role == "baseline"]
         ordered = sorted(kept, key=lambda entry: entry.objective)
         return tuple(self.pick.gains[entry.name] for entry in ordered)
+
+    def gain(self, entry: Ranked) -> Gain | None:
+        """The gain of an entry over the best baseline; None of that mixture itself."""
+        is_rival = self.best_baseline in entry.aliases
+        return None if is_rival else entry.gains.get(self.best_baseline)
 
     @property
     def outranks_best_run(self) -> bool:
@@ -183,8 +197,8 @@ class Ranking(Shown):
     def told(self) -> pd.DataFrame:
         """The mixtures as text: gain over the best baseline in units of the objective."""
         lines = []
-        for entry in self.entries:
-            gain = entry.gains.get(self.best_baseline)
+        for entry in self.distinct:
+            gain = self.gain(entry)
             lines.append(
                 {
                     "mixture": " = ".join([entry.name, *entry.aliases]),
@@ -257,6 +271,8 @@ def rank(
             if twin is None
             else rows[twin]._replace(aliases=(*rows[twin].aliases, BEST_RUN))
         )
+    for name in candidates:
+        rows[name] = rows[name]._replace(aliases=_rivals_of(problem.space, rows, rows[name].row))
     entries = _entries(problem, goal, rows, draws, rng, level)
     rivals = [entry for entry in entries if entry.role == "baseline"]
     made = Ranking(
@@ -322,6 +338,8 @@ def _ranked(
     """The entry of row i among all."""
     name, item = list(rows.items())[i]
     table, drawn = problem.table, predicted.draws
+    stacked = np.stack([other.row for other in rows.values()])
+    same = np.flatnonzero(distance(problem.space, stacked, item.row) < _SAME)
     seen = np.empty((0, problem.space.width)) if table is None else table.weights
     return Ranked(
         name=name,
@@ -342,10 +360,11 @@ def _ranked(
             for j, rival in enumerate(rows)
             if rows[rival].role in ("baseline", "best_run") and j != i
         },
-        best_probability=float((drawn.argmin(axis=1) == i).mean()),
+        best_probability=float(np.isin(drawn.argmin(axis=1), same).mean()),
         support=support(seen, item.row),
         projected=item.projected,
         aliases=item.aliases,
+        schedule=problem.space.schedule(item.row) if len(problem.space.phases) > 1 else (),
     )
 
 
@@ -396,8 +415,18 @@ def _twin(space: Space, row: Array, baselines: Mapping[str, Baseline]) -> str | 
     return same[0] if same else None
 
 
+def _rivals_of(space: Space, rows: Mapping[str, _Row], row: Array) -> tuple[str, ...]:
+    """The names of the baselines, and of the best run seen, that a row (width,) is."""
+    return tuple(
+        alias
+        for name, item in rows.items()
+        if item.role in ("baseline", "best_run") and distance(space, item.row[None], row)[0] < _SAME
+        for alias in (name, *item.aliases)
+    )
+
+
 def _is_best_run(entry: Ranked) -> bool:
-    return entry.role == "best_run" or BEST_RUN in entry.aliases
+    return entry.role == "best_run" or (entry.role == "baseline" and BEST_RUN in entry.aliases)
 
 
 def _entry_to_json(entry: Ranked) -> dict[str, Any]:
@@ -405,6 +434,7 @@ def _entry_to_json(entry: Ranked) -> dict[str, Any]:
         "name": entry.name,
         "role": entry.role,
         "shares": dict(entry.shares),
+        **({"schedule": [list(phase) for phase in entry.schedule]} if entry.schedule else {}),
         "row": entry.row.tolist(),
         "epochs": dict(entry.epochs),
         "metrics": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in entry.metrics.items()},

@@ -28,7 +28,7 @@ from mixopt.proposers.rank import best_run
 from mixopt.runs import Run
 from mixopt.score import objective_values, reference_losses
 from mixopt.stages.fit import fitted
-from mixopt.stages.sample import plan_sample
+from mixopt.stages.sample import SampleRequest, plan_sample
 from mixopt.stopping import detectable, expected_gain
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ class _State:
             known = {run.id for run in self.exp.runs()}
             goal, seed = self.settings.objective or None, self.settings.seed
             warm = (self.settings.warm or None) if design != "verify" else None
-            made = plan_sample(self.exp, count, design, seed, goal, flops, warm)
+            request = SampleRequest(count, design, seed, goal, flops, warm)
+            made = plan_sample(self.exp, request)
             runs = [run.line() for run in made.runs if run.id not in known]
             held = self.steps[str(number)] = {"runs": runs, "notes": list(made.notes)}
             self._write()

@@ -29,6 +29,7 @@ from mixopt.proposers.base import Proposer
 from mixopt.proposers.exact import certificate
 from mixopt.proposers.experts import read_experts
 from mixopt.proposers.goal import Goal
+from mixopt.proposers.holding import Holding
 from mixopt.proposers.rank import Ranking, rank
 from mixopt.region import held_back, sampled_region
 from mixopt.runs import VERIFY
@@ -67,13 +68,31 @@ class Request:
     """Whether mixtures between the objectives' optima are sought."""
     experts: Path | None = None
     """A table for `mixmin`, of `mixopt.proposers.experts`."""
+    phases: int | None = None
+    """Most phases of a schedule, 1 for a mixture that stays; None: as many as space.toml has."""
 
     def proposer(self, over: Array | None = None) -> Proposer:
         """The method with its settings, a risk being that of the gain over a row (width,).
 
         Raises ConfigError where the method takes no risk.
         """
-        return make_proposer(self.method, {"risk": self.risk, "over": over} if self.risk else None)
+        return self._held(
+            make_proposer(self.method, {"risk": self.risk, "over": over} if self.risk else None)
+        )
+
+    def member_proposer(self) -> Proposer:
+        """A quick form of the method, for the members of a law."""
+        return self._held(make_proposer(self.method).quick())
+
+    def _held(self, proposer: Proposer) -> Proposer:
+        if self.phases is None:
+            return proposer
+        if not proposer.needs_law:
+            raise ConfigError(
+                f"phases limit a method that asks the law, got {self.method!r}, whose mixture stays "
+                "in every phase: leave phases out"
+            )
+        return Holding(proposer, self.phases)
 
 
 @dataclass(frozen=True)
@@ -161,6 +180,11 @@ def propose(exp: Experiment, request: Request, report: Report = silent) -> Propo
     whole = Problem(exp.space, state.table, state.law, experts=_experts(exp, request))
     region = None if request.outside else sampled_region(exp.space, state.table.weights)
     inside = whole if region is None else replace(whole, space=region)
+    if len(exp.space.phases) > 1 and request.phases != 1:
+        goals = {
+            name: (goal, rivals | _still(replace(inside, objective=goal), request.seed))
+            for name, (goal, rivals) in goals.items()
+        }
     front = None
     if request.pareto:
         front = pareto_set(inside, {name: goal for name, (goal, _) in goals.items()}, rng)
@@ -292,7 +316,7 @@ class _Study:
         """Of the members of the law; none where no law is asked."""
         if not self._proposer.needs_law:
             return []
-        law, pick_of = self._state.law, self._picker(make_proposer(self._request.method).quick())
+        law, pick_of = self._state.law, self._picker(self._request.member_proposer())
         return member_optima(law, self._objective, self._state.reference, best, pick_of, rng)
 
     def _optimism(
@@ -342,6 +366,12 @@ class _Study:
         space = self._exp.space
         ends = weight_intervals(space.mean_shares(pick[None])[0], space.mean_shares(picks))
         return {name: (low, high) for name, (low, high) in zip(space.names, ends.tolist())}
+
+
+def _still(problem: Problem, seed: int) -> dict[str, Baseline]:
+    """The best mixture that never changes: what a schedule must beat to be worth its trouble."""
+    row = Holding(make_proposer("exact"), 1).propose(problem, 1, np.random.default_rng(seed))[0]
+    return {"still": Baseline(row, projected=False)}
 
 
 def _best(problem: Problem, rivals: Mapping[str, Baseline]) -> Array:

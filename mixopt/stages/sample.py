@@ -16,6 +16,8 @@ from mixopt.baselines import baselines
 from mixopt.designs import make_design
 from mixopt.designs.base import Plan
 from mixopt.designs.blocks import PlannedRun, plan_swarm
+from mixopt.designs.branches import branched
+from mixopt.early import with_early
 from mixopt.errors import ConfigError, DataError, nearest
 from mixopt.fidelity import Fidelity, Flops, fidelities_of
 from mixopt.noise import remove_block_effects
@@ -38,6 +40,24 @@ OVER_FIDELITIES = ("mfbo",)
 """Designs that look at runs of every size, and plan several."""
 
 _DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What is asked of `sample` beside the study."""
+
+    count: int
+    design: str = "spacefill"
+    seed: int = 0
+    """Randomness of the design, not of training."""
+    objective: str | None = None
+    """What a search improves; None: the first of space.toml."""
+    flops: Flops | None = None
+    """Models what runs cost, for designs that weigh costs; None: what runs measured."""
+    warm: str | None = None
+    """The folder of an earlier study, for designs that start from one."""
+    branches: int = 1
+    """Points of a covering design that share all phases but the last."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +103,13 @@ class SamplePlan:
         }
 
 
-def sample(
-    exp: Experiment,
-    count: int,
-    design: str,
-    seed: int,
-    objective: str | None = None,
-    flops: Flops | None = None,
-    warm: str | None = None,
-) -> SamplePlan:
-    """Plan `count` points: a swarm with anchors and baselines, or the next runs of a search.
+def sample(exp: Experiment, request: SampleRequest) -> SamplePlan:
+    """Plan points into the table: a swarm with anchors and baselines, or a search's next runs.
 
-    The plan is a function of the files, `count`, `design` and `seed`: a swarm asked for again plans
-    nothing twice, a search goes on from the results, with what is still planned taken. `objective`
-    is what a search improves; default: the first of space.toml. `flops` models what runs cost,
-    for designs that weigh costs; default: what runs measured. `warm` is the folder of an earlier
-    study, for designs that start from one.
+    The plan is a function of the files and the request: a swarm asked for again plans nothing
+    twice, a search goes on from the results, with what is still planned taken.
     """
-    plan = plan_sample(exp, count, design, seed, objective, flops, warm)
+    plan = plan_sample(exp, request)
     known = {run.id for run in exp.runs()}
     new = [run for run in plan.runs if run.id not in known]
     if new:
@@ -108,32 +117,33 @@ def sample(
     return plan
 
 
-def plan_sample(
-    exp: Experiment,
-    count: int,
-    design: str,
-    seed: int,
-    objective: str | None = None,
-    flops: Flops | None = None,
-    warm: str | None = None,
-) -> SamplePlan:
+def plan_sample(exp: Experiment, request: SampleRequest) -> SamplePlan:
     """What `sample` would plan, not yet in the table."""
+    design, seed = request.design, request.seed
     known = {run.id: run for run in exp.runs()}
     round_ = next_round(list(known.values()))
-    problem = design_problem(exp, design, objective, flops)
-    if warm:
+    problem = design_problem(exp, design, request.objective, request.flops)
+    if request.warm:
         if design not in WARMED:
-            known = ", ".join(WARMED)
             raise ConfigError(
-                f"expected a design that starts from an earlier study ({known}), got {design!r}"
+                f"expected a design that starts from an earlier study ({', '.join(WARMED)}), "
+                f"got {design!r}"
             )
-        problem = replace(problem, warm=read_warm(exp.space, warm, objective))
+        problem = replace(problem, warm=read_warm(exp.space, request.warm, request.objective))
     rng = np.random.default_rng(seed if problem.table is None else (seed, round_))
-    plan = make_design(design).detailed(problem, count, rng)
+    plan = make_design(design).detailed(problem, request.count, rng)
+    if plan.searched and request.branches > 1:
+        raise ConfigError(
+            f"branches belong to a design that covers the space ({', '.join(COVERING)}), "
+            f"{design!r} chose each point by the results: leave branches out"
+        )
     if plan.searched:
         runs = _searched(exp, plan, design, round_, problem.fidelities)
     else:
-        runs = _swarm(exp, plan.rows, design, round_, rng)
+        points, trunk = plan.rows, np.arange(len(plan.rows))
+        if request.branches > 1:
+            points, trunk = branched(problem.space, points, request.branches)
+        runs = _swarm(exp, points, trunk, design, round_, rng)
     merged = {run.id: known.get(run.id, run) for run in runs}
     new = sum(run_id not in known for run_id in merged)
     return SamplePlan(tuple(merged.values()), new, design, plan.notes)
@@ -165,7 +175,7 @@ def design_problem(
     ]
     return Problem(
         wide,
-        table,
+        with_early(table, runs) if over else table,
         objective=goals[objective or next(iter(goals))],
         pending=np.array(pending).reshape(-1, wide.width),
         fidelities=fidelities_of(exp.proxy_file, runs, flops) if over else (),
@@ -173,15 +183,24 @@ def design_problem(
 
 
 def _swarm(
-    exp: Experiment, points: np.ndarray, design: str, round_: int, rng: np.random.Generator
+    exp: Experiment,
+    points: np.ndarray,
+    trunk: np.ndarray,
+    design: str,
+    round_: int,
+    rng: np.random.Generator,
 ) -> list[Run]:
-    """Points in blocks, with anchors and baselines beside them."""
+    """Points in blocks, those of a trunk in one, with anchors and baselines beside them."""
     count = len(points)
     rivals = baselines(exp.space, exp.user_baselines())
     extra = [item.row for name, item in rivals.items() if name != "natural"]
     extra_rows = np.array(extra).reshape(len(extra), exp.space.width)
     planned = plan_swarm(
-        np.concatenate([points, extra_rows]), exp.space.reference, exp.proxy_file.seeds, rng
+        np.concatenate([points, extra_rows]),
+        exp.space.reference,
+        exp.proxy_file.seeds,
+        rng,
+        np.concatenate([trunk, np.arange(count, count + len(extra))]),
     )
     labels = [name for name in rivals if name != "natural"]
     return [_run(exp, item, count, design, labels, round_) for item in planned]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.baselines import baselines
+from mixopt.baselines import baselines, names_of
 from mixopt.errors import DataError
 from mixopt.objective import Objective
 from mixopt.problem import Problem
@@ -37,6 +37,8 @@ class Named:
     """(width,)"""
     shares: Mapping[str, float]
     epochs: Mapping[str, float | None]
+    aliases: tuple[str, ...] = ()
+    """Names of other baselines that are this mixture."""
 
     def to_json(self) -> dict[str, Any]:
         """The mixture for machines."""
@@ -46,6 +48,7 @@ class Named:
             "shares": dict(self.shares),
             "row": self.row.tolist(),
             "epochs": dict(self.epochs),
+            "aliases": list(self.aliases),
         }
 
 
@@ -92,8 +95,11 @@ def propose_unranked(exp: Experiment, request: Request) -> UnrankedReport:
         own = () if objective is None else objective.domains
         rivals = baselines(space, exp.user_baselines(), own)
         done[name] = (
-            _named("proposal-1", "proposal", rows[0], space),
-            *(_named(key, "baseline", item.row, space) for key, item in rivals.items()),
+            _named("proposal-1", "proposal", rows[0], space, names_of(space, rivals, rows[0])),
+            *(
+                _named(key, "baseline", item.row, space, item.aliases)
+                for key, item in rivals.items()
+            ),
         )
     made = UnrankedReport(request.method, done)
     write_proposal(exp, made.to_json(), None)
@@ -108,12 +114,12 @@ def _known(exp: Experiment) -> tuple[Table | None, Mapping[str, Objective]]:
     return table, exp.objectives(table)
 
 
-def _named(name: str, role: str, row: Array, space: Space) -> Named:
+def _named(name: str, role: str, row: Array, space: Space, aliases: tuple[str, ...]) -> Named:
     epochs = space.epochs(row[None])[0]
     known = {
         key: float(value) if np.isfinite(value) else None for key, value in zip(space.names, epochs)
     }
-    return Named(name, role, row, space.mapping(row), known)
+    return Named(name, role, row, space.mapping(row), known, aliases)
 
 
 def is_ranked(exp: Experiment, request: Request) -> bool:

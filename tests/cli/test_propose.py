@@ -158,6 +158,39 @@ def test_a_method_without_a_law_is_ranked_where_there_is_one(fitted, mixopt):
     assert {"proposal-1", one["best_baseline"]} <= {entry["name"] for entry in one["entries"]}
 
 
+def test_a_proposal_that_is_a_baseline_stands_once(fitted, mixopt):
+    result = mixopt("propose", fitted, "--method", "unimax", "--objective", "mean")
+    ranked = result.out[: result.out.index("shares in %")]
+    entries = {entry["name"]: entry for entry in proposed(fitted)["objectives"]["mean"]["entries"]}
+    same = entries["proposal-1"]["aliases"]
+    assert {"uniform", "unimax"} <= set(same)
+    rows = [line.split() for line in ranked.splitlines() if line.startswith("  ")]
+    assert ["proposal-1", "=", "uniform"] in [row[:3] for row in rows]
+    assert not {"uniform", "unimax"} & {row[0] for row in rows if row}
+    chances = {name: entries[name]["best_probability"] for name in ("proposal-1", "uniform")}
+    assert chances["proposal-1"] == chances["uniform"]
+
+
+def test_without_a_law_as_well(sizes, mixopt):
+    result = mixopt("propose", sizes, "--method", "unimax")
+    header = next(line for line in result.out.splitlines() if line.startswith("  domain"))
+    assert "proposal-1 = uniform = unimax = tempered " in header
+    assert header.count("unimax") == 1
+
+
+def test_a_best_run_above_the_pick_is_explained(fitted, mixopt):
+    result = mixopt("propose", fitted, "--method", "natural", "--objective", "books")
+    (note,) = [line for line in result.out.splitlines() if line.startswith("best_run, ")]
+    assert "it was measured" in note
+    assert "also lucky" in note
+
+
+def test_a_title_is_one_line_however_narrow_its_table(fitted, mixopt, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = mixopt("propose", fitted, "-k", 2, "--objective", "mean")
+    assert "the other proposals, in %" in result.out.splitlines()
+
+
 def test_utilimax_names_the_domains_that_were_never_alone(fitted, mixopt):
     one_sentence(
         mixopt("propose", fitted, "--method", "utilimax"), 3, "each domain alone", "web, code"
@@ -276,8 +309,35 @@ def test_an_objective_of_metrics_with_different_signs(tmp_path, mixopt):
     mixopt("import", study, "--mixtures", tmp_path / "swarm.csv", "--metric-columns", "[la]*")
     edit(study / "space.toml", "# [metrics]", "[metrics]")
     edit(study / "space.toml", '# "task/', '"task/')
-    edit(study / "space.toml", 'kind = "absolute"', "#")
+    edit(study / "space.toml", '["loss/web"]', '["loss/web", "task/accuracy"]')
     one_sentence(mixopt("fit", study, "--law", "ridge"), 3, "task/accuracy", 'kind = "absolute"')
+
+
+def test_accuracies_beside_losses_wait_until_they_are_named(tmp_path, mixopt):
+    rng = random.Random(0)
+    rows = []
+    for number in range(24):
+        raw = [rng.expovariate(1.0) for _ in NAMES]
+        shares = [value / sum(raw) for value in raw]
+        rows.append([f"r{number}", *shares, 3 - shares[0], 0.2 + shares[1]])
+    write(tmp_path / "swarm.csv", ["id", *NAMES, "loss/web", "accuracy"], rows)
+    study, swarm = tmp_path / "study", tmp_path / "swarm.csv"
+    command = ["import", study, "--mixtures", swarm, "--metric-columns", "[la]*"]
+    told = mixopt(*command).err
+    left_out = [line for line in told.splitlines() if "left out of [objective.mean]" in line]
+    assert len(left_out) == 1
+    assert "task/accuracy" in left_out[0]
+    assert 'kind = "absolute"' in left_out[0]
+    edit(study / "space.toml", "# [metrics]", "[metrics]")
+    edit(study / "space.toml", '# "task/', '"task/')
+    assert mixopt("fit", study, "--law", "ridge").code == 0
+    assert "standard deviations" not in mixopt("propose", study, "-k", 1).out
+    assert proposed(study)["objectives"]["mean"]["entries"][0]["shares"]["web"] > 0.5
+    edit(study / "space.toml", "over =", 'kind = "absolute"\nover =')
+    edit(study / "space.toml", '["loss/web"]', '["loss/web", "task/accuracy"]')
+    assert mixopt("fit", study, "--law", "ridge").code == 0
+    assert "standard deviations" in mixopt("propose", study, "-k", 1).out
+    assert "left out of" not in mixopt(*command).err
 
 
 def test_a_law_of_other_domains(fitted, mixopt):

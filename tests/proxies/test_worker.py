@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,3 +208,39 @@ def test_a_process_hears_its_signals(make_study):
     process.terminate()
     assert process.wait(30) == 75
     assert Claims(folder / "claims").is_free(groups[0][0])
+
+
+def test_a_worker_shares_trunks_and_the_table_says_what_was_paid(make_study):
+    folder, plain = scheduled(make_study, "study"), scheduled(make_study, "plain")
+    for one in ids_of(plain):
+        assert work(plain, groups=((one,),)) == 0
+    for step in (5, 50, 60):
+        assert work(folder, stop_at=step) == 75
+    assert work(folder) == 0
+    assert results(folder) == results(plain)
+    paid, full = (
+        sum(run.cost["flops"] for run in read_runs(one / "runs")) for one in (folder, plain)
+    )
+    assert paid == pytest.approx(full * (0.75 / 3 + 0.25))
+    assert not list((folder / "checkpoints").rglob("*.safetensors"))
+    curves = [folder / "curves" / f"{one}.jsonl" for one in ids_of(folder)]
+    first, last = ({path.read_text().splitlines()[at] for path in curves} for at in (0, -1))
+    assert (len(first), len(last)) == (1, 3)
+
+
+def scheduled(make_study, name):
+    """A study of three runs with one trunk."""
+    folder = make_study(shares=(0.5,), name=name)
+    (run,) = read_runs(folder / "runs")
+    for path in (folder / "runs").iterdir():
+        path.unlink()
+    with RunWriter(folder / "runs") as writer:
+        for number, last in enumerate((0.1, 0.5, 0.9)):
+            mixtures = [{"sea": share, "web": 1.0 - share} for share in (0.4, last)]
+            schedule = tuple(zip((0.75, 0.25), mixtures))
+            writer.append(replace(run, schedule=schedule, name=f"{number:04d}"))
+    return folder
+
+
+def flops(folder):
+    return sum(run.cost["flops"] for run in read_runs(folder / "runs"))

@@ -175,3 +175,21 @@ def test_names_must_differ_and_something_must_be_ranked(plant: Plant) -> None:
         rank(problem, {}, rivals, 10, rng)
     with pytest.raises(DataError, match="mixopt fit"):
         rank(replace(problem, law=None), PICKS, rivals, 10, rng)
+
+
+def test_a_proposal_that_is_a_rival_takes_its_names(plant: Plant) -> None:
+    problem = plant(_linear, SPACE, sd=1.0)
+    rivals, seen = baselines(SPACE, {}), best_run(problem)
+    assert seen is not None
+    picks = {"p1": rivals["uniform"].row, "p2": seen[1], "p3": PICKS["p1"]}
+    found = rank(problem, picks, rivals, 400, np.random.default_rng(0))
+    entries = {entry.name: entry for entry in found.entries}
+    assert entries["p1"].aliases == ("uniform", *rivals["uniform"].aliases)
+    assert entries["p2"].aliases == ("best_run",)
+    assert entries["p3"].aliases == ()
+    for name in ("uniform", "best_run"):
+        (twin,) = [entry for entry in found.proposals if name in entry.aliases]
+        assert twin.best_probability == entries[name].best_probability
+    assert {entry.name for entry in found.distinct} == set(entries) - {"uniform", "best_run"}
+    assert sum(entry.best_probability for entry in found.distinct) == pytest.approx(1.0)
+    assert found.gain(entries["p1"]) is None
