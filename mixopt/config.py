@@ -133,6 +133,8 @@ class EvaluationSpec(Table):
 
     windows: Count = 64
     """Windows of the proxy's context for each domain."""
+    early: list[Annotated[float, Field(gt=0.0, lt=1.0)]] = []
+    """Shares of a run's tokens at which it is scored as well, as `bpb@0.5/DOMAIN`."""
     tasks: dict[Name, str] = {}
     """JSON lines of `prompt` and `completion`, seen from the folder: metric `task/NAME`, bits per
     byte of the completions."""

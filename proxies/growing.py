@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mixopt.online.static import Static
 from proxies.config import TrainConfig
 from proxies.data import Data
+from proxies.evaluate import Evaluation
 from proxies.restarts import Restarts, trunk_name
 from proxies.trainer import Member, Trainer
 from proxies.trunks import Stage, Way, part_of, stages, work
@@ -62,6 +63,11 @@ class Growing:
         self.trainer.advance()
         if self.trainer.step == self._stage.end < self._config.steps:
             self._branch()
+
+    def evaluate(self, windows: int) -> list[Evaluation | None]:
+        """Scores of the runs on validation text, those of a trunk for all its heirs."""
+        found = self.trainer.evaluate("validation", windows)
+        return [found[self._trunk_of(index)] for index in range(len(self._members))]
 
     def save(self) -> None:
         """Write checkpoints. DataError where the disk is full, the older ones then remain."""

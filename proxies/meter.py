@@ -106,7 +106,7 @@ class Meter:
 
     def _size(self, run: Run) -> _Size:
         config = self._study.config(run.proxy)
-        splits = 2 if run.origin == CONFIRM else 1
+        splits = (2 if run.origin == CONFIRM else 1) + len(self._study.early)
         evaluation = splits * self._study.evaluation_flops(config)
         return _Size(config.scale[2], config.flops, evaluation, config.steps)
 

@@ -40,6 +40,8 @@ class Study:
     data: Data
     windows: int
     """Evaluation windows of each domain."""
+    early: tuple[float, ...] = ()
+    """Shares of a run at which it is scored as well."""
     tasks: tuple[Task, ...] = ()
     metrics: tuple[str, ...] = ()
     """Functions of the user's own, by name."""
@@ -78,6 +80,7 @@ class Study:
             spec.target.tokens,
             data,
             told.windows,
+            tuple(told.early),
             tasks,
             metrics,
             spec.domain,

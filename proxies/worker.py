@@ -26,6 +26,7 @@ from mixopt.files import write_atomic, write_json
 from mixopt.runs import CONFIRM, Run, RunWriter
 from proxies.controlled import reference_of, write_trail
 from proxies.curves import write_curve
+from proxies.early import EarlyScores
 from proxies.evaluate import Evaluation
 from proxies.growing import Growing
 from proxies.jobs import TRIES, Job, is_open, status_file
@@ -168,6 +169,9 @@ class _Session:
         self.began = time.time()
         with _blamed():
             self.group = self._group()
+        self.early = EarlyScores(
+            worker.job.folder / "curves", worker.study.early, self.config.steps
+        )
         self.first_step = self._steps_done()
 
     def train(self) -> None:
@@ -179,6 +183,7 @@ class _Session:
                 return
             with _blamed():
                 self.group.advance()
+                self._score_early()
             now = time.monotonic()
             if now - reported >= _REPORT_SECONDS:
                 self._report()
@@ -227,6 +232,14 @@ class _Session:
             else:
                 self._diverge(index)
         self.worker.report(steps, self.first_step, self.began)
+
+    def _score_early(self) -> None:
+        step = self.trainer.step
+        if self.early.due(step):
+            scores = self.group.evaluate(self.worker.study.windows)
+            for task, score in zip(self.tasks, scores, strict=True):
+                if score is not None and task.claim.held():
+                    self.early.note(task.run.id, step, score.metrics)
 
     def _save(self) -> None:
         self.group.save()
@@ -281,7 +294,7 @@ class _Session:
         if known[0].router is not None:
             _write_router(folder / f"{task.run.id}.router.npz", known[0].router, names)
         metrics = {name: value for score in known for name, value in score.metrics.items()}
-        metrics |= own.metrics
+        metrics |= own.metrics | self.early.of(task.run.id)
         mixture = None if trail is None else write_trail(self.worker.study, task.run, trail)
         done = replace(
             task.run,
@@ -293,6 +306,7 @@ class _Session:
             marks=own.marks,
         )
         self.worker.settle(task, done)
+        self.early.clear(task.run.id)
 
     def _diverge(self, index: int) -> None:
         task = self.tasks[index]

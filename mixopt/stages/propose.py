@@ -89,8 +89,8 @@ class Request:
             return proposer
         if not proposer.needs_law:
             raise ConfigError(
-                f"phases limit a method that asks the law, got {self.method!r}, whose mixture stays "
-                "in every phase: leave phases out"
+                f"phases limit a method that asks the law, got {self.method!r}, whose mixture "
+                "stays in every phase: leave phases out"
             )
         return Holding(proposer, self.phases)
 

@@ -228,6 +228,32 @@ def test_a_worker_shares_trunks_and_the_table_says_what_was_paid(make_study):
     assert (len(first), len(last)) == (1, 3)
 
 
+def test_scores_on_the_way_are_kept_through_stops_and_change_nothing(make_study):
+    folder, plain = (scheduled(make_study, name) for name in ("study", "plain"))
+    work(plain)
+    proxy = folder / "proxy.toml"
+    proxy.write_text(proxy.read_text() + "early = [0.5, 0.9]\n")
+    for step in (20, 50, 60):
+        assert work(folder, stop_at=step) == 75
+    assert len(list((folder / "curves").glob("*.early.json"))) == 3
+    assert work(folder) == 0
+    assert not list((folder / "curves").glob("*.early.json"))
+    for name, metrics in results(folder).items():
+        end = results(plain)[name]
+        assert {key: value for key, value in metrics.items() if "@" not in key} == end
+        early = {key for key in metrics if "@" in key}
+        assert early == {
+            f"{kind}@{share}/{domain}"
+            for kind in ("bpb", "loss")
+            for share in ("0.5", "0.9")
+            for domain in ("sea", "web")
+        }
+        assert metrics["bpb@0.5/sea"] > end["bpb/sea"]  # it was still learning
+    halves = {metrics["bpb@0.5/sea"] for metrics in results(folder).values()}
+    assert len(halves) == 1  # of one trunk
+    assert len({metrics["bpb@0.9/sea"] for metrics in results(folder).values()}) == 3
+
+
 def scheduled(make_study, name):
     """A study of three runs with one trunk."""
     folder = make_study(shares=(0.5,), name=name)
