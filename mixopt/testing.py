@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.arrays import packed
 from mixopt.designs.base import Design
 from mixopt.errors import DataError, NotFittedError
 from mixopt.laws.base import Info, Law
@@ -625,10 +626,7 @@ def _through_files(state: dict[str, Any]) -> dict[str, Any]:
     """A state as it comes back from JSON (values) and npz without pickle (arrays)."""
     arrays: dict[str, np.ndarray] = {}
     values = json.dumps(without_arrays(state, arrays, "state"), allow_nan=False)
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
-    buffer.seek(0)
-    with np.load(buffer, allow_pickle=False) as loaded:
+    with np.load(io.BytesIO(packed(arrays)), allow_pickle=False) as loaded:
         return with_arrays(json.loads(values), loaded)
 
 

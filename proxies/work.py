@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mixopt.arrays import packed
 from mixopt.errors import PausedError
 from mixopt.files import digest, write_atomic
 from proxies.sources import Meter, Progress
@@ -138,10 +139,9 @@ def _perform(function: Callable[..., Arrays], arguments: tuple[Any, ...], path: 
     asker = parent_process()
     if asker is not None and not asker.is_alive():
         return
-    buffer = BytesIO()
-    np.savez(buffer, **function(*arguments))  # pyright: ignore[reportArgumentType]
+    content = packed(function(*arguments))
     if path.parent.is_dir():  # else another process has finished the whole meanwhile
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, content)
 
 
 def _read(path: Path) -> Arrays:

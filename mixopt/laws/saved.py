@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mixopt.arrays import packed
 from mixopt.errors import DataError
 from mixopt.files import file_digest, read_json, write_atomic, write_json
 from mixopt.laws import make_law
@@ -22,9 +22,7 @@ def save_law(folder: Path, name: str, law: Law, about: Mapping[str, Any]) -> Non
     """Write `law.npz`, then `law.json`, which names the other by its hash."""
     arrays: dict[str, np.ndarray] = {}
     state = without_arrays(law.state(), arrays, "state")
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
-    write_atomic(folder / "law.npz", buffer.getvalue())
+    write_atomic(folder / "law.npz", packed(arrays))
     document = {
         **about,
         "law": name,
