@@ -8,7 +8,7 @@ missing, and what is missing changes nothing.
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,23 @@ class Adaptive(Controller):
                 raise DataError(
                     f"{self.title}: expected {name} of {self.d} domains, got {np.shape(value)[-1]}"
                 )
+
+
+@dataclass
+class FromStart(Adaptive):
+    """A controller that moves away from where it starts, step by step."""
+
+    start: Literal["uniform", "prior"] = "uniform"
+    """Equal shares, as the papers do, or the prior of the budget."""
+
+    def __post_init__(self) -> None:
+        if self.start not in ("uniform", "prior"):
+            raise ConfigError(f"{self.title}: start must be uniform or prior, got {self.start!r}")
+        super().__post_init__()
+
+    def first(self) -> Array:
+        """The mixture (d,) that it starts from."""
+        return self.budget.prior.copy() if self.start == "prior" else np.full(self.d, 1.0 / self.d)
 
 
 def _cleaned(feedback: Feedback) -> Feedback:

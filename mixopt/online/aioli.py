@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import ConfigError
-from mixopt.online.adaptive import Adaptive
+from mixopt.online.adaptive import FromStart
 from mixopt.online.base import Feedback
 from mixopt.online.exponentiated import exponentiated
 
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass
-class Aioli(Adaptive):
+class Aioli(FromStart):
     """Draws more of what was seen to lower the losses.
 
     `learning="run"`: sweeps of `steps` steps for each domain, `rounds` of them, then `refresh`
@@ -41,7 +41,7 @@ class Aioli(Adaptive):
     rate: float = 0.2
     """eta"""
     average: float | None = None
-    """Weight of the newest A in a moving average that moves the prior; None: A moves x itself."""
+    """Weight of the newest A in a moving average that moves the start; None: A moves x itself."""
 
     kept = ("_x", "_matrix", "_last", "_drops", "_turn")
 
@@ -73,7 +73,7 @@ class Aioli(Adaptive):
         return self.rounds * self.d
 
     def _begin(self) -> None:
-        self._x = self.budget.prior.copy()
+        self._x = self.first()
         self._matrix = np.zeros((0, self.d))
         self._last = np.zeros(0)
         self._drops = np.zeros((0, 0))
@@ -117,7 +117,7 @@ class Aioli(Adaptive):
             fresh = not self._matrix.size
             old = matrix if fresh else self._matrix
             matrix = (1.0 - self.average) * old + self.average * matrix
-            self._x = exponentiated(self.budget.prior, matrix.sum(axis=0), self.rate)
+            self._x = exponentiated(self.first(), matrix.sum(axis=0), self.rate)
         self._matrix = matrix
 
     def reasons(self) -> dict[str, Any]:

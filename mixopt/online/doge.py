@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixopt.errors import ConfigError
-from mixopt.online.adaptive import Adaptive
+from mixopt.online.adaptive import FromStart
 from mixopt.online.base import Feedback
 from mixopt.online.exponentiated import column_gains, exponentiated
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass
-class DoGE(Adaptive):
+class DoGE(FromStart):
     """Draws more of what also teaches the others."""
 
     every: int = 20
@@ -42,7 +42,7 @@ class DoGE(Adaptive):
     def _begin(self) -> None:
         if self.toward not in ("domains", "targets"):
             raise ConfigError(f"doge: toward must be domains or targets, got {self.toward!r}")
-        self._x = self.budget.prior.copy()
+        self._x = self.first()
         self._scores = np.zeros(self.d)
 
     def _wanted(self) -> Array:

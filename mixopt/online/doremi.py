@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.online.adaptive import Adaptive
+from mixopt.online.adaptive import FromStart
 from mixopt.online.base import Feedback
 from mixopt.online.exponentiated import exponentiated
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass
-class DoReMi(Adaptive):
+class DoReMi(FromStart):
     """Draws more of what a reference run predicted better.
 
     >>> excess_step(np.array([0.5, 0.5]), np.array([np.log(2.0), 0.0]), 1.0, 0.0).round(4)
@@ -46,7 +46,7 @@ class DoReMi(Adaptive):
         return frozenset({"reference"})
 
     def _begin(self) -> None:
-        self._alpha = self.budget.prior.copy()
+        self._alpha = self.first()
         self._sum = np.zeros(self.d)
         self._turns = 0
         self._excess = np.zeros(self.d)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.online.adaptive import Adaptive
+from mixopt.online.adaptive import FromStart
 from mixopt.online.base import Feedback
 
 Array = NDArray[np.float64]
 
 
 @dataclass
-class RB(Adaptive):
+class RB(FromStart):
     """Draws more of the domains whose gradients agree with the present mixture's.
 
     >>> gram_step(np.array([1.0, 0.0]), np.eye(2), 1.0).round(4)
@@ -35,7 +35,7 @@ class RB(Adaptive):
         return frozenset({"gram"})
 
     def _begin(self) -> None:
-        self._p = self.budget.prior.copy()
+        self._p = self.first()
 
     def _wanted(self) -> Array:
         return self._p

@@ -1,7 +1,7 @@
 """Skill-It: weights by a graph of what teaches what (Chen et al. 2023, arXiv:2307.14430).
 
     G_ij = max(0, (L_i - L_i after training on j alone) / L_i) / sum of all
-    x_j is proportional to prior_j exp(eta sum over the last refreshes of sum_i G_ij L_i)
+    x_j is proportional to start_j exp(eta sum over the last refreshes of sum_i G_ij L_i)
 
 The graph comes from short runs on one domain each, forks of the run at its first feedback; and
 again later where `relearn` says so: what can be learned only after something else is not seen
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.online.adaptive import Adaptive
+from mixopt.online.adaptive import FromStart
 from mixopt.online.base import Feedback
 from mixopt.online.exponentiated import exponentiated
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass
-class SkillIt(Adaptive):
+class SkillIt(FromStart):
     """Draws more of what teaches the domains that are badly predicted.
 
     >>> from mixopt.online.budget import Budget
@@ -62,7 +62,7 @@ class SkillIt(Adaptive):
         self._turn = 0
 
     def _wanted(self) -> Array:
-        return exponentiated(self.budget.prior, self._gains.sum(axis=0), self.rate)
+        return exponentiated(self.first(), self._gains.sum(axis=0), self.rate)
 
     def _learn(self, feedback: Feedback) -> None:
         assert feedback.eval_loss is not None

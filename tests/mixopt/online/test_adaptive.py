@@ -288,3 +288,14 @@ def test_a_trail_is_written_as_json_lines(tmp_path):
     first, last = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     assert first["why"] == {"rewards": {"a": 1.0}}
     assert last == {"step": 2, "shares": {"a": 0.5, "b": 0.5}}
+
+
+@pytest.mark.parametrize("name", ["aioli", "doge", "doremi", "rb", "skillit"])
+def test_what_moves_step_by_step_says_where_it_begins(name):
+    budget = Budget.of(["a", "b"], prior={"a": 0.8, "b": 0.2})
+    settings = {"budget": budget}
+    np.testing.assert_allclose(make_controller(name, settings).weights(), 0.5)
+    controller = make_controller(name, {**settings, "start": "prior"})
+    np.testing.assert_allclose(controller.weights(), budget.prior)
+    with pytest.raises(ConfigError, match="start must be uniform or prior"):
+        make_controller(name, {**settings, "start": "anywhere"})

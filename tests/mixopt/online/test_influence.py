@@ -102,7 +102,7 @@ def test_rb_prefers_what_is_there_twice():
 
 
 def test_rb_moves_a_run():
-    controller = RB(Budget.of(["a", "b"], prior={"a": 0.9, "b": 0.1}))
+    controller = RB(Budget.of(["a", "b"], prior={"a": 0.9, "b": 0.1}), start="prior")
     told = Feedback(20, 100, 20, np.array([18.0, 2.0]), np.ones(2), gram=np.eye(2))
     controller.observe(told)
     assert 0.5 < controller.weights()[0] < 0.9
