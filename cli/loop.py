@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, rounded, say
+from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, rounded, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mixopt.experiment import Experiment
+    from mixopt.proposers.rank import Ranked
     from mixopt.stages.loop import RoundSummary
 
 
@@ -45,8 +46,8 @@ def loop(
             flops_model(exp),
         )
         proposal = conclude(exp, seed, listener)
-    if report.stopped and not as_json:
-        print(report.stopped)
+    if report.stopped is not None and not as_json:
+        print(_stopped(report.stopped, percent))
     verdicts = {name: one.verdict for name, one in proposal.objectives.items()}
     if not no_confirm:
         verdicts = _confirmed(exp, quiet)
@@ -54,9 +55,13 @@ def loop(
         told = {name: verdict.to_json() for name, verdict in verdicts.items()}
         emit({**report.to_json(), "verdicts": told})
         return
+    for name, one in proposal.objectives.items():
+        table(f"{one.ranking.pick.name} of {name}, shares in %", *_shares(one.ranking.pick))
     for name, verdict in verdicts.items():
         print(f"{name}: {verdict.sentence()}")
     say(f"wrote {folder}/loop.json and {folder}/proposal.json", quiet)
+    if not no_confirm:
+        say(f"how each arm did: mixopt confirm {folder}; next: mixopt export {folder}", quiet)
 
 
 def _trainer(exp: Experiment, quiet: bool) -> Callable[[], None] | None:
@@ -95,6 +100,23 @@ def _confirmed(exp: Experiment, quiet: bool) -> dict:
     return {name: one.verdict for name, one in exp.judge_confirm().objectives.items()}
 
 
+def _stopped(summary: RoundSummary, percent: bool) -> str:
+    """Why the rounds ended before they were all done."""
+    scale, unit = (100.0, " %") if percent else (1.0, "")
+    assert summary.detectable is not None
+    return (
+        f"no further round after step {summary.step + 1}: a perfect choice is expected to gain "
+        f"{scale * summary.further:.2g}{unit} more, and less than "
+        f"{scale * summary.detectable:.2g}{unit} cannot be seen"
+    )
+
+
+def _shares(pick: Ranked) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a mixture's table."""
+    told = pick.told()
+    return list(told.columns), told.astype(str).to_numpy().tolist()
+
+
 def _percent(exp: Experiment, objective: str) -> bool:
     """Whether the objective is a log-ratio, shown in percent."""
     specs = exp.space_file.objective
@@ -106,9 +128,10 @@ def _print(one: RoundSummary, percent: bool) -> None:
     scale, unit = (100.0, " %") if percent else (1.0, "")
     width = scale * (one.high - one.low)
     best = "none" if one.best_gain != one.best_gain else rounded(scale * one.best_gain, width)
+    best = best if best.startswith(("-", "none")) else f"+{best}"
     print(
         f"step {one.step + 1}, {one.design}: {one.planned} runs, {one.finished} finished; "
-        f"predicted optimum {gain} over {one.rival}, best run {best}{unit} ({one.best})"
+        f"predicted optimum {gain} over {one.rival}, best run measured {best}{unit} ({one.best})"
     )
     for note in one.notes:
         print(f"  {note}")

@@ -84,7 +84,8 @@ def _print(name: str, one: ObjectiveProposal, percent: bool) -> None:
         for entry in ranking.distinct
         if entry.role != "tradeoff"
     ]
-    table(f"ranked by the law for {name} (* moved into the limits)", header, rows)
+    behind = "" if ranking.outranks_best_run else ", behind the best run seen"
+    table(f"ranked by the law for {name}{behind} (* moved into the limits)", header, rows)
     for remark in _remarks(one, percent):
         print(remark)
     _print_shares(one)
@@ -120,7 +121,8 @@ def _remarks(one: ObjectiveProposal, percent: bool) -> list[str]:
             f"by {optimum.law} alone, its own optimum gains {gain} over {ranking.best_baseline}"
         )
     if one.verify:
-        said.append(f"planned to settle it, {len(one.verify)} runs: {', '.join(one.verify)}")
+        runs = f"{len(one.verify)} runs: {', '.join(one.verify)}"
+        said.append(f"planned, to see whether the laws' optima keep what they promise, {runs}")
     return said
 
 

@@ -42,6 +42,20 @@ Schedule = tuple[tuple[float, Mapping[str, float]], ...]
 """(fraction of training, mixture) pairs; a mixture is a schedule of one."""
 
 
+def held_phases(schedule: Schedule) -> Schedule:
+    """The schedule with neighbouring phases of one mixture as one phase.
+
+    >>> held_phases(((0.5, {"web": 1.0}), (0.3, {"web": 1.0}), (0.2, {"code": 1.0})))
+    ((0.8, {'web': 1.0}), (0.2, {'code': 1.0}))
+    """
+    found: list[tuple[float, Mapping[str, float]]] = []
+    for part, mixture in schedule:
+        if found and found[-1][1] == mixture:
+            part += found.pop()[0]
+        found.append((part, mixture))
+    return tuple(found)
+
+
 def is_apart(origin: str) -> bool:
     """Whether runs of this origin answer a question of their own: no law is fitted on them."""
     return origin in (CONFIRM, CALIBRATION, ROBUSTNESS)

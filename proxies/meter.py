@@ -13,6 +13,8 @@ from mixopt.runs import CONFIRM, Run
 from proxies.study import Study
 
 _ENDED = ("finished", "diverged")
+_TELLING = 0.03
+"""What must be done of the rest before its speed tells how long the remainder takes."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Meter:
 
     def _left(self, gained: float, left: float) -> float | None:
         now = time.time()
-        if now <= self._moving or gained <= 0.0:
+        if now <= self._moving or gained < _TELLING * left:
             return None
         return left * (now - self._moving) / gained
 

@@ -40,7 +40,9 @@ class Auto(Search):
             notes = (f"{WITHOUT_EXTRA} stands in: {error}",)
             name, design = WITHOUT_EXTRA, make_design(WITHOUT_EXTRA)
         plan = design.detailed(problem, count, rng)
-        return Plan(plan.rows, plan.searched, (f"auto: {name}", *notes, *plan.notes), plan.fidelity)
+        return Plan(
+            plan.rows, plan.searched, (f"auto chose {name}", *notes, *plan.notes), plan.fidelity
+        )
 
 
 def chosen(width: int) -> str:

@@ -21,6 +21,7 @@ from mixopt.laws.base import mixture_groups
 from mixopt.problem import Problem
 from mixopt.proposers.base import distance
 from mixopt.proposers.goal import Goal
+from mixopt.runs import held_phases
 from mixopt.shown import Section, Shown, between
 from mixopt.space import Space
 
@@ -66,7 +67,7 @@ class Ranked(Shown):
     aliases: tuple[str, ...] = ()
     """Other names of this mixture: of baselines, and of the best run seen."""
     schedule: tuple[tuple[float, Mapping[str, float]], ...] = ()
-    """(fraction of training, mixture) of each phase; empty in a space of one."""
+    """(fraction of training, mixture) of each phase; empty for a mixture that never changes."""
 
     def frame(self) -> pd.DataFrame:
         """A row for each domain: its share, and how often the target would read it."""
@@ -341,6 +342,7 @@ def _ranked(
     stacked = np.stack([other.row for other in rows.values()])
     same = np.flatnonzero(distance(problem.space, stacked, item.row) < _SAME)
     seen = np.empty((0, problem.space.width)) if table is None else table.weights
+    moving = held_phases(problem.space.schedule(item.row))
     return Ranked(
         name=name,
         role=item.role,
@@ -364,7 +366,7 @@ def _ranked(
         support=support(seen, item.row),
         projected=item.projected,
         aliases=item.aliases,
-        schedule=problem.space.schedule(item.row) if len(problem.space.phases) > 1 else (),
+        schedule=moving if len(moving) > 1 else (),
     )
 
 

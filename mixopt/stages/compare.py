@@ -129,7 +129,8 @@ def _arms(exp: Experiment) -> dict[str, dict[int, Run]]:
     if not arms:
         raise DataError(
             f"no controlled run of {exp.folder} is finished: "
-            "mixopt sample --controller NAME -n 4, then mixopt train-proxies"
+            f"`mixopt sample {exp.folder} --controller NAME -n 4`, then "
+            f"`mixopt train-proxies {exp.folder}`"
         )
     for block, seed in enumerate(sorted({seed for runs in arms.values() for seed in runs})):
         for name, run in rival_runs(exp, seed, block).items():

@@ -20,6 +20,7 @@ from mixopt.exchange.recount import recount, recount_schedule
 from mixopt.exchange.sheet import few
 from mixopt.exchange.sources import missing_files, study_sources, with_sheet
 from mixopt.files import file_digest, write_atomic
+from mixopt.runs import held_phases
 from mixopt.stages.propose import read_mixtures
 from mixopt.tokens import Bytes, target_bytes
 
@@ -202,7 +203,7 @@ def _decision(exp: Experiment, name: str, entry: Mapping[str, Any], sheet: Path 
     known = {key: value for key, value in entry["epochs"].items() if value is not None}
     return Decision(
         name=name,
-        schedule=space.schedule(np.array(entry["row"])),
+        schedule=held_phases(space.schedule(np.array(entry["row"]))),
         target_tokens=space.target_tokens,
         epochs=known,
         caps=dict(zip(space.names, space.caps.tolist())),

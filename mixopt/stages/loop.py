@@ -116,15 +116,15 @@ class LoopReport:
 
     settings: LoopSettings
     rounds: tuple[RoundSummary, ...]
-    stopped: str | None
-    """Why no further round was searched; None: all were."""
+    stopped: RoundSummary | None
+    """The step after which a perfect choice would have gained too little; None: all were made."""
 
     def to_json(self) -> dict[str, Any]:
         """The report for machines."""
         return {
             **asdict(self.settings),
             "steps": [one.to_json() for one in self.rounds],
-            "stopped": self.stopped,
+            "stopped": None if self.stopped is None else self.stopped.step,
         }
 
 
@@ -144,7 +144,7 @@ def loop(
     _check(settings)
     state = _State.open(exp, settings)
     summaries: list[RoundSummary] = []
-    stopped: str | None = None
+    stopped: RoundSummary | None = None
     for number, (design, count) in enumerate(settings.steps()):
         if stopped is not None and design != "verify":
             continue
@@ -157,7 +157,7 @@ def loop(
         told(summary)
         summaries.append(summary)
         if design in _STOPPING and summary.exhausted:
-            stopped = _sentence(summary)
+            stopped = summary
     return LoopReport(settings, tuple(summaries), stopped)
 
 
@@ -298,11 +298,3 @@ def _best_gain(problem: Problem, values: np.ndarray, rival: np.ndarray) -> float
     if not inside.any():
         return float("nan")
     return float(Goal.of(problem).objective_values(rival[None])[0] - values[inside].min())
-
-
-def _sentence(summary: RoundSummary) -> str:
-    assert summary.detectable is not None
-    return (
-        f"stopped after step {summary.step + 1}: a perfect choice is expected to gain "
-        f"{summary.further:.2g} more, and less than {summary.detectable:.2g} cannot be seen"
-    )

@@ -146,7 +146,16 @@ def plan_sample(exp: Experiment, request: SampleRequest) -> SamplePlan:
         runs = _swarm(exp, points, trunk, design, round_, rng)
     merged = {run.id: known.get(run.id, run) for run in runs}
     new = sum(run_id not in known for run_id in merged)
-    return SamplePlan(tuple(merged.values()), new, design, plan.notes)
+    return SamplePlan(tuple(merged.values()), new, design, (*_sizes(plan, problem), *plan.notes))
+
+
+def _sizes(plan: Plan, problem: Problem) -> tuple[str, ...]:
+    """How many runs of each size a search over sizes planned."""
+    if plan.fidelity is None:
+        return ()
+    counts = np.bincount(plan.fidelity, minlength=len(problem.fidelities))
+    kinds = zip(counts.tolist(), problem.fidelities, strict=True)
+    return (", ".join(f"{count} {one.name}" for count, one in kinds if one.planned),)
 
 
 def design_problem(

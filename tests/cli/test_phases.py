@@ -39,8 +39,8 @@ def test_from_trunks_to_a_schedule(staged, mixopt, tmp_path):
     assert "75 % of training" in shown.out
     report = json.loads(mixopt("propose", staged, "-k", 2, "--json").out)
     entries = {one["name"]: one for one in report["objectives"]["mean"]["entries"]}
-    (_, first), (_, last) = entries["still"]["schedule"]
-    assert (entries["still"]["role"], first) == ("baseline", last)
+    assert entries["still"]["role"] == "baseline"
+    assert "schedule" not in entries["still"]
     parts = [part for part, _ in entries["proposal-1"]["schedule"]]
     assert parts == [0.75, 0.25]
     assert entries["proposal-1"]["objective"] <= entries["still"]["objective"] + 1e-6
@@ -51,7 +51,7 @@ def test_from_trunks_to_a_schedule(staged, mixopt, tmp_path):
     assert [one["fraction"] for one in told] == parts
 
 
-def test_a_schedule_of_one_phase_stays(staged, mixopt):
+def test_a_schedule_of_one_phase_stays(staged, mixopt, tmp_path):
     mixopt("sample", staged, "-n", 8, "--quiet")
     assert mixopt("train-proxies", staged, "--quiet", "--workers", 1).code == 0
     assert mixopt("fit", staged, "--quiet", "--law", "ridge").code == 0
@@ -59,8 +59,9 @@ def test_a_schedule_of_one_phase_stays(staged, mixopt):
     entries = report["objectives"]["mean"]["entries"]
     assert "still" not in {one["name"] for one in entries}
     for one in entries:
-        if one["role"] == "proposal":
-            assert one["schedule"][0][1] == one["schedule"][1][1]
+        assert "schedule" not in one
+    done = mixopt("export", staged, "--to", "megatron", "-o", tmp_path / "blend.txt")
+    assert done.code == 0, done.err  # a mixture, not a schedule
     refused = mixopt("propose", staged, "--phases", 3)
     assert refused.code == 3
     assert "1 to 2 phases" in refused.err

@@ -25,7 +25,7 @@ def test_auto_plans_as_the_chosen_design():
     plan = Auto().detailed(problem, 3, np.random.default_rng(1))
     other = make_design(chosen(12)).plan(problem, 3, np.random.default_rng(1))
     np.testing.assert_array_equal(plan.rows, other)
-    assert plan.notes[0] == f"auto: {chosen(12)}"
+    assert plan.notes[0] == f"auto chose {chosen(12)}"
     assert not Auto().detailed(Problem(space), 3, np.random.default_rng(1)).searched
 
 
@@ -43,6 +43,6 @@ def test_a_missing_extra_is_said_and_stood_in_for(monkeypatch):
     plan = Auto().detailed(problem, 2, np.random.default_rng(0))
     assert plan.searched
     assert plan.notes[:2] == (
-        "auto: edl_ts",
+        "auto chose edl_ts",
         "edl_ts stands in: design 'bo' needs botorch: pip install 'mixopt[bo]'",
     )
