@@ -106,7 +106,12 @@ def _settings(exp: Experiment, name: str) -> dict[str, Any]:
     if name == "static":
         raise ConfigError("static runs are planned without --controller: use --design, or schedule")
     settings = dict(written.get(name, {}))
-    make_controller(name, {"budget": Budget.of(exp.space.names), **settings})
+    try:
+        make_controller(name, {"budget": Budget.of(exp.space.names), **settings})
+    except ConfigError as error:
+        if not settings:
+            raise
+        raise ConfigError(f"{exp.folder / 'proxy.toml'}: [controller.{name}]: {error}") from error
     return settings
 
 

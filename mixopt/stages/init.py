@@ -204,6 +204,7 @@ vocabulary = {DataSpec().vocabulary}
 
 [evaluation]
 windows = 64           # windows for each domain, validation and test alike
+# early = [0.5]        # score runs half-way as well: `sample --design mfbo` learns from it
 # tasks = {{arc = "arc.jsonl"}}  # gold completions, lines of "prompt" and "completion": task/arc
 # metrics = ["package.module:function"]  # your own, see docs/evaluation.md
 
