@@ -76,7 +76,7 @@ def lines(path: Path) -> Part:
 
 def train(model: nn.Module, stream: MixtureStream, until: int) -> dict:
     """Train until a step of the run is done; returns the checkpoint."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser, last = torch.optim.AdamW(model.parameters(), lr=3e-3), float("nan")
     for batch in DataLoader(stream, batch_size=BATCH, num_workers=WORKERS):
         text = batch["input_ids"]
         logits = model(text[:, :-1]).transpose(1, 2)
@@ -84,12 +84,13 @@ def train(model: nn.Module, stream: MixtureStream, until: int) -> dict:
         optimiser.zero_grad()
         losses.mean().backward()
         optimiser.step()
+        last = losses.mean().item()
         stream.note(losses, batch["domain"])
         stream.finish_step()
         if stream.mixing.step == until:
             break
     stream.close()
-    print(f"step {stream.mixing.step}: loss {losses.mean().item():.2f}", flush=True)
+    print(f"step {stream.mixing.step}: loss {last:.2f}", flush=True)
     return stream.checkpoint()
 
 

@@ -54,8 +54,8 @@ def families(runs: Sequence[Run]) -> list[str]:
     """
     found: dict[Hashable, list[Run]] = {}
     for run in runs:
-        phased = run.schedule is not None and len(run.schedule) > 1
-        name = (run.seed, to_json(run.schedule[0])) if phased else run.id
+        first, *later = run.schedule or ((1.0, {}),)
+        name = (run.seed, to_json(first)) if later else run.id
         found.setdefault(name, []).append(run)
     alike = (sorted(own, key=lambda run: to_json(run.schedule)) for own in found.values())
     return [run.id for own in alike for run in own]
