@@ -102,7 +102,9 @@ def test_targets_are_ratios_of_medians(benchmark, capsys):
 
     found = {"bo": [one(1.0)], "regmix": [one(4.0)], "own share": [one(8.0)], "entropy": [one(2.0)]}
     benchmark("search_tables").replay_targets(found)
-    assert "| `bo`, pick | 1.00 | 0.25 | 0.50 |" in capsys.readouterr().out
+    assert (
+        "| `bo`, pick | 1 (1 to 1) | 1.00 | 0.25 | 0.25 | 0.50 | 0.50 |" in capsys.readouterr().out
+    )
 
 
 def test_the_cost_of_equal_regret_is_where_it_is_first_reached(benchmark, capsys):

@@ -112,6 +112,12 @@ def test_a_schedule_goes_out_in_stages_or_phase_by_phase(proposed, tmp_path, mix
     space.write_text(text.replace("[target]\n", "[target]\nphases = [0.9, 0.1]\n"))
     decide(proposed)
     out = tmp_path / "out"
+    still = mixopt("export", proposed, "--to", "megatron", "-o", out)
+    assert still.code == 0, still.err  # static runs tell no phases apart: one mixture
+    told = json.loads((proposed / "proposal.json").read_text())
+    for one in next(iter(told["objectives"].values()))["entries"]:
+        one["row"][3:] = one["row"][:3][::-1]
+    (proposed / "proposal.json").write_text(json.dumps(told))
     stages = mixopt("export", proposed, "--to", "nanotron", "--steps", 1000, "-o", out)
     assert stages.code == 0, stages.err
     assert "start_training_step: 901" in out.read_text()
