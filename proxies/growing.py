@@ -6,6 +6,7 @@ names of its heirs, from which the next stage's trainer goes on like from any ot
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,8 +39,8 @@ class Growing:
         self._config, self._data, self._names = config, data, names
         self._members, self._device, self._restarts = tuple(members), device, restarts
         self._plan = stages([_way(one, config.steps) for one in members], config.steps)
-        self._at = self._reached()
-        self.trainer = self._trainer()
+        self._at, slot = self._reached()
+        self.trainer = self._trainer(slot)
         self._first_work = self._work
 
     @property
@@ -89,16 +90,17 @@ class Growing:
     def _work(self) -> int:
         return work(self._plan, self.trainer.step)
 
-    def _reached(self) -> int:
-        """The last stage of which every member has a checkpoint, else the first."""
+    def _reached(self) -> tuple[int, Path | None]:
+        """The last stage of which every member has a checkpoint, and where; else the first."""
         for at in reversed(range(len(self._plan))):
-            if self._restarts.slot([one.run_id for one in self._trunks(at)]) is not None:
-                return at
-        return 0
+            slot = self._restarts.slot([one.run_id for one in self._trunks(at)])
+            if slot is not None:
+                return at, slot
+        return 0, None
 
-    def _trainer(self) -> Trainer:
+    def _trainer(self, slot: Path | None) -> Trainer:
+        """Of the present stage, from the checkpoints in a slot or from the beginning."""
         trunks = self._trunks(self._at)
-        slot = self._restarts.slot([one.run_id for one in trunks])
         if slot is None:
             return Trainer(self._config, self._data, self._names, trunks, self._device)
         return Trainer.resume(self._config, self._data, self._names, trunks, self._device, slot)
@@ -120,9 +122,9 @@ class Growing:
         parents = [self._trunk_of(heirs[0]) for heirs in nexts]
         self._at += 1
         names = [one.run_id for one in self._trunks(self._at)]
-        self._restarts.branch(self.trainer, list(zip(parents, names, strict=True)))
+        slot = self._restarts.branch(self.trainer, list(zip(parents, names, strict=True)))
         del self.trainer
-        self.trainer = self._trainer()
+        self.trainer = self._trainer(slot)
         for one in trunks:
             self._restarts.clear(one.run_id)
 

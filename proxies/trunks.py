@@ -102,15 +102,16 @@ def part_of(plan: Sequence[Stage], index: int) -> float:
 
 def parts(runs: Sequence[Run]) -> list[float]:
     """What planned runs cost of what they would alone, if every trunk is trained once."""
-    found = dict.fromkeys(range(len(runs)), 1.0)
+    found = [1.0] * len(runs)
     kinds: dict[Hashable, list[int]] = {}
     for index, run in enumerate(runs):
         kinds.setdefault((run.seed, digest(dict(run.proxy))), []).append(index)
     for own in kinds.values():
         steps = int(runs[own[0]].proxy["tokens"])  # as if one a token: any number would do
         plan = stages([_planned_way(runs[index], steps) for index in own], steps)
-        found |= {index: part_of(plan, place) for place, index in enumerate(own)}
-    return [found[index] for index in range(len(runs))]
+        for place, index in enumerate(own):
+            found[index] = part_of(plan, place)
+    return found
 
 
 def _planned_way(run: Run, steps: int) -> Way | None:

@@ -297,16 +297,22 @@ def test_metrics_that_rise_are_raised(tmp_path, mixopt):
     assert 0.5 < pick["metrics"]["task/accuracy"]["mean"] < 0.8
 
 
-def test_an_objective_of_metrics_with_different_signs(tmp_path, mixopt):
+def losses_and_accuracies(folder):
+    """The file of 24 runs whose loss falls with the first domain, accuracy rises with the next."""
     rng = random.Random(0)
     rows = []
     for number in range(24):
         raw = [rng.expovariate(1.0) for _ in NAMES]
         shares = [value / sum(raw) for value in raw]
         rows.append([f"r{number}", *shares, 3 - shares[0], 0.2 + shares[1]])
-    write(tmp_path / "swarm.csv", ["id", *NAMES, "loss/web", "accuracy"], rows)
-    study = tmp_path / "study"
-    mixopt("import", study, "--mixtures", tmp_path / "swarm.csv", "--metric-columns", "[la]*")
+    file = folder / "swarm.csv"
+    write(file, ["id", *NAMES, "loss/web", "accuracy"], rows)
+    return file
+
+
+def test_an_objective_of_metrics_with_different_signs(tmp_path, mixopt):
+    study, swarm = tmp_path / "study", losses_and_accuracies(tmp_path)
+    mixopt("import", study, "--mixtures", swarm, "--metric-columns", "[la]*")
     edit(study / "space.toml", "# [metrics]", "[metrics]")
     edit(study / "space.toml", '# "task/', '"task/')
     edit(study / "space.toml", '["loss/web"]', '["loss/web", "task/accuracy"]')
@@ -314,14 +320,7 @@ def test_an_objective_of_metrics_with_different_signs(tmp_path, mixopt):
 
 
 def test_accuracies_beside_losses_wait_until_they_are_named(tmp_path, mixopt):
-    rng = random.Random(0)
-    rows = []
-    for number in range(24):
-        raw = [rng.expovariate(1.0) for _ in NAMES]
-        shares = [value / sum(raw) for value in raw]
-        rows.append([f"r{number}", *shares, 3 - shares[0], 0.2 + shares[1]])
-    write(tmp_path / "swarm.csv", ["id", *NAMES, "loss/web", "accuracy"], rows)
-    study, swarm = tmp_path / "study", tmp_path / "swarm.csv"
+    study, swarm = tmp_path / "study", losses_and_accuracies(tmp_path)
     command = ["import", study, "--mixtures", swarm, "--metric-columns", "[la]*"]
     told = mixopt(*command).err
     left_out = [line for line in told.splitlines() if "left out of [objective.mean]" in line]
