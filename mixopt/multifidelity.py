@@ -1,7 +1,7 @@
 """Multi-fidelity Gaussian process: runs of several kinds, of which the last is what counts.
 
     y_f(w) = m_f + rho_f g(w) + delta_f(w) + u_run + e_f        top: rho = 1, delta = 0
-g and delta_f are Matern-5/2 plus linear on sqrt(w), with length scales in common; priors are
+g and delta_f are Matern-5/2 plus linear on sqrt(w), with a length scale a column; priors are
 rho_f ~ N(1, .3^2) cut to [-1, 2], var delta_f ~ log N(ln .1, 1), noise by kind. Values of a kind
 are standardised by mixtures that were run at the top as well, where there are three. Points of one
 learning curve are of one run and share its effect u. After Kennedy and O'Hagan 2000.
@@ -9,6 +9,7 @@ learning curve are of one run and share its effect u. After Kennedy and O'Hagan 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
 from mixopt.laws.base import mixture_groups
-from mixopt.laws.matern import distances, kernel
+from mixopt.laws.definite import inverse
+from mixopt.laws.matern import distances, kernel, slopes_by_length
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -30,8 +32,11 @@ _SPANNED = 0.2
 _LENGTH, _VARIANCE, _NOISE, _RUN = (1.0, 1.0), (0.0, 1.5), (-4.0, 2.0), (-5.0, 1.5)
 _RHO, _DELTA = (1.0, 0.3), (np.log(0.1), 1.0)
 _RHO_BOUNDS = (-1.0, 2.0)
+_IN_COMMON = 0.5
+"""Share of its variance that a kind has in common with the top, below which it says little."""
 _CLEARLY = 2.0
-"""Log density by which a process of the top alone is better beyond chance."""
+"""Log density by which a process of the top alone must be better at least."""
+_ITERATIONS = 60
 _LEVEL = 1.0
 """Variance of the mean of a kind, in its units."""
 
@@ -60,11 +65,28 @@ class Points:
         )
 
 
+class _Data(NamedTuple):
+    """What settings are sought from; n points of F kinds."""
+
+    roots: Array
+    """(n, width)"""
+    kind: Index
+    """(n,)"""
+    run: Index
+    """(n,)"""
+    z: Array
+    """(n,) values in the units of their kind."""
+    kinds: int
+    curves: bool
+    """Whether some run has more than one point."""
+
+
 @dataclass(frozen=True, eq=False)
 class Settings:
     """Hyper-parameters in natural units of the standardised values; F kinds."""
 
-    length: float
+    length: Array
+    """(width,)"""
     linear: float
     matern: float
     rho: Array
@@ -104,33 +126,32 @@ class MultiFidelity:
         """Settings of greatest posterior density for points of so many kinds."""
         centre, spread = units(points, kinds)
         z = (points.values - centre[points.kind]) / spread[points.kind]
-        roots = _roots(points.weights)
         curves = len(np.unique(points.run)) < len(points.run)
-        mean, sd = _prior(kinds)
+        data = _Data(_roots(points.weights), points.kind, points.run, z, kinds, curves)
+        width = data.roots.shape[1]
+        mean, sd = _prior(width, kinds)
         bounds = list(zip(mean - 4 * sd, mean + 4 * sd))
-        rho = slice(3, 3 + kinds - 1)
+        rho = slice(width + 2, width + 2 + kinds - 1)
         bounds[rho] = [_RHO_BOUNDS] * (kinds - 1)
-
-        def cost(theta: Array) -> float:
-            settings = _settings(theta, kinds, curves)
-            away = (theta - mean) / sd
-            total = _covariance(settings, roots, points.kind, roots, points.kind)
-            total += _own(settings, points)
-            factor = cholesky(total, lower=True)
-            fitted = cho_solve((factor, True), z)
-            return float(0.5 * z @ fitted + np.log(np.diag(factor)).sum() + 0.5 * away @ away)
-
         starts = [mean]
         if kinds > 1:  # the sign of rho may have an optimum of its own
             turned = mean.copy()
             turned[rho] = -0.5
             starts.append(turned)
         found = [
-            minimize(cost, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 25})
+            minimize(
+                _negative_log_posterior,
+                start,
+                args=(data, mean, sd),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={"maxiter": _ITERATIONS},
+            )
             for start in starts
         ]
         best = min(found, key=lambda one: one.fun)
-        return cls(points, _settings(best.x, kinds, curves), centre, spread)
+        return cls(points, _settings(best.x, width, kinds, curves), centre, spread)
 
     def posterior(self, weights: Array, kind: Index) -> tuple[Array, Array]:
         """Mean (k,) and covariance (k, k) of the noise-free values at weights and kinds."""
@@ -163,11 +184,11 @@ class MultiFidelity:
         unit = self.spread[self.points.kind[rows]]
         return self.points.values[rows] - unit * away, unit**2 * variance
 
-    def density(self, rows: Index) -> float:
-        """Log density of the values of points, each told by the other runs alone."""
+    def densities(self, rows: Index) -> Array:
+        """Log densities (k,) of the values of points, each told by the other runs alone."""
         mean, variance = self.left_out(rows)
         away = self.points.values[rows] - mean
-        return float(-0.5 * (np.log(2.0 * np.pi * variance) + away**2 / variance).sum())
+        return -0.5 * (np.log(2.0 * np.pi * variance) + away**2 / variance)
 
     def noise(self, kind: Index) -> Array:
         """Variances (k,) of one run of each kind around the noise-free value."""
@@ -214,19 +235,23 @@ def _means(points: Points, groups: Index, rows: NDArray[np.bool_], shared: Index
 
 
 def disagree(law: MultiFidelity) -> bool:
-    """Whether the runs of the top tell each other better without the runs of the other kinds.
+    """Whether runs of the other kinds say little of the top, or mislead.
 
-    By the log density of each, left out, under `law` and under a process of the top alone: greater
-    alone, where `law` explains less than half of their variance; else greater by 2.
+    Little: no kind has half of its variance in common with the top. Mislead: runs of the top, each
+    left out, have a greater log density under a process of the top alone; where `law` explains at
+    least half of their variance, greater by 2 and by two standard errors of the sum.
     """
     points, top = law.points, len(law.centre) - 1
+    if max(law.agreement(kind) for kind in range(top)) < _IN_COMMON:
+        return True
     rows = np.flatnonzero(points.kind == top)
     values = points.values[rows]
     alone = Points(points.weights[rows], np.zeros(len(rows), np.int64), values, points.run[rows])
     own = MultiFidelity.fit(alone, 1)
-    better = own.density(np.arange(len(rows))) - law.density(rows)
+    better = own.densities(np.arange(len(rows))) - law.densities(rows)
     missed = ((values - law.left_out(rows)[0]) ** 2).mean()
-    return bool(better > (0.0 if missed > 0.5 * values.var() else _CLEARLY))
+    chance = max(_CLEARLY, 2.0 * better.std() * np.sqrt(len(rows)))
+    return bool(better.sum() > (0.0 if missed > 0.5 * values.var() else chance))
 
 
 def gains_by_run(
@@ -254,10 +279,10 @@ def _roots(weights: Array) -> Array:
     return np.sqrt(np.maximum(weights, 0.0) + _SMALLEST)
 
 
-def _prior(kinds: int) -> tuple[Array, Array]:
-    """Centres and sds of theta: length, linear, matern, rho, delta, noise by kind, run."""
+def _prior(width: int, kinds: int) -> tuple[Array, Array]:
+    """Centres and sds of theta: lengths, linear, matern, rho, delta, noise by kind, run."""
     pairs: Sequence[tuple[float, float]] = [
-        _LENGTH,
+        *([_LENGTH] * width),
         _VARIANCE,
         _VARIANCE,
         *([_RHO] * (kinds - 1)),
@@ -269,29 +294,65 @@ def _prior(kinds: int) -> tuple[Array, Array]:
     return table[:, 0], table[:, 1]
 
 
-def _settings(theta: Array, kinds: int, curves: bool) -> Settings:
-    lower = kinds - 1
-    noise = theta[3 + 2 * lower : 3 + 2 * lower + kinds]
+def _settings(theta: Array, width: int, kinds: int, curves: bool) -> Settings:
+    parts = np.split(theta, np.cumsum([width, 1, 1, kinds - 1, kinds - 1, kinds]))
     return Settings(
-        length=float(np.exp(theta[0])),
-        linear=float(np.exp(theta[1])),
-        matern=float(np.exp(theta[2])),
-        rho=np.append(theta[3 : 3 + lower], 1.0),
-        delta=np.append(np.exp(theta[3 + lower : 3 + 2 * lower]), 0.0),
-        noise=np.exp(noise),
-        run=float(np.exp(theta[-1])) if curves else 0.0,
+        length=np.exp(parts[0]),
+        linear=float(np.exp(parts[1][0])),
+        matern=float(np.exp(parts[2][0])),
+        rho=np.append(parts[3], 1.0),
+        delta=np.append(np.exp(parts[4]), 0.0),
+        noise=np.exp(parts[5]),
+        run=float(np.exp(parts[6][0])) if curves else 0.0,
     )
+
+
+def _negative_log_posterior(
+    theta: Array, data: _Data, centre: Array, sd: Array
+) -> tuple[float, Array]:
+    """-log p(z | theta) p(theta) without constants, and its gradient by theta."""
+    settings = _settings(theta, data.roots.shape[1], data.kinds, data.curves)
+    scaled = data.roots / settings.length
+    values, fall = kernel(distances(scaled, scaled))
+    gram = data.roots @ data.roots.T
+    shape = settings.linear * gram + settings.matern * values
+    scale, same = _scale(settings, data.kind, data.kind)
+    same_run = data.run[:, None] == data.run
+    total = scale * shape + _LEVEL * same + settings.run * same_run
+    total[np.diag_indices_from(total)] += settings.noise[data.kind] + _JITTER
+    precision, log_det = inverse(total)
+    alpha = precision @ data.z
+    away = (theta - centre) / sd
+    value = 0.5 * float(data.z @ alpha) + 0.5 * log_det + 0.5 * float(away @ away)
+    excess = precision - np.outer(alpha, alpha)
+    by_shape, by_scale = excess * scale, excess * shape
+    lower, member = data.kinds - 1, np.eye(data.kinds)[data.kind]
+    slopes = [
+        settings.matern * slopes_by_length(by_shape * fall, scaled),
+        [0.5 * settings.linear * np.sum(by_shape * gram)],
+        [0.5 * settings.matern * np.sum(by_shape * values)],
+        (member.T @ by_scale @ settings.rho[data.kind])[:lower],
+        (0.5 * settings.delta * np.einsum("nf,nk,kf->f", member, by_scale, member))[:lower],
+        0.5 * settings.noise * (np.diag(excess) @ member),
+        [0.5 * settings.run * np.sum(excess[same_run])],
+    ]
+    return value, np.concatenate(slopes) + away / sd
+
+
+def _scale(settings: Settings, left: Index, right: Index) -> tuple[Array, NDArray[np.bool_]]:
+    """What multiplies the shape, rho_f rho_f' + delta_f where kinds are one; and where they are."""
+    same = left[:, None] == right[None, :]
+    scale = np.outer(settings.rho[left], settings.rho[right])
+    return scale + same * settings.delta[left][:, None], same
 
 
 def _covariance(
     settings: Settings, left: Array, left_kind: Index, right: Array, right_kind: Index
 ) -> Array:
     """Covariance (k, n) of noise-free values, without what runs share."""
-    matern, _ = kernel(distances(left, right) / settings.length)
+    matern, _ = kernel(distances(left / settings.length, right / settings.length))
     shape = settings.linear * (left @ right.T) + settings.matern * matern
-    same = left_kind[:, None] == right_kind[None, :]
-    scale = np.outer(settings.rho[left_kind], settings.rho[right_kind])
-    scale = scale + same * settings.delta[left_kind][:, None]
+    scale, same = _scale(settings, left_kind, right_kind)
     return scale * shape + _LEVEL * same
 
 

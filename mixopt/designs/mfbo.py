@@ -2,9 +2,10 @@
 
 A first round of the cheapest runs covers the space; then three mixtures of it are run at the top,
 spread over their results; then each run is the one whose expected fall of the lowest posterior mean
-at the top (knowledge gradient, Frazier 2009) is largest for its cost. While a cheaper kind agrees,
-the top takes at most .7 of the cost. Where the runs of the top tell each other better without the
-cheaper ones, `bo` plans and recommends from the top alone, and the plan says so.
+at the top (knowledge gradient, Frazier 2009) is largest for its cost. While a cheaper kind is all
+but one with the top, the top takes at most .7 of the cost. Where the cheaper kinds say little of
+the top, or its runs tell each other better without them, `bo` plans and recommends from the top
+alone, and the plan says so.
 """
 
 from dataclasses import dataclass, replace
@@ -41,8 +42,8 @@ _ZOOMS = 5
 _TRIED = 200
 _TOP_SHARE = 0.7
 """Of the cost that runs of the top may take ..."""
-_AGREES = 0.8
-"""... while a cheaper kind has so much of its variance in common with the top."""
+_AGREES = 0.96
+"""... while a cheaper kind has so much of its variance in common with the top; .91 a priori."""
 
 
 @dataclass

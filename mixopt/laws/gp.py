@@ -17,12 +17,19 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 
 from mixopt.laws.base import Array, Info, Law, standardised
 from mixopt.laws.correlation import shrunk_correlation, tied_normals
-from mixopt.laws.matern import FREQUENCIES, distances, frequencies, kernel, waves
+from mixopt.laws.definite import inverse
+from mixopt.laws.matern import (
+    FREQUENCIES,
+    distances,
+    frequencies,
+    kernel,
+    slopes_by_length,
+    waves,
+)
 
 _SMALLEST = 1e-6
 """Added to each share: the slope of sqrt(w) at zero is infinite."""
@@ -274,8 +281,8 @@ def _left_out(process: Process, roots: Array, z: Array) -> Array:
 
 def _covariance(theta: Array, left: Array, right: Array) -> Array:
     """k (k, n) of roots (k, d) and (n, d), noise left out."""
-    inverse = np.exp(-theta[:-3])
-    values, _ = kernel(distances(left * inverse, right * inverse))
+    per_length = np.exp(-theta[:-3])
+    values, _ = kernel(distances(left * per_length, right * per_length))
     return 1.0 + np.exp(theta[-3]) * (left @ right.T) + np.exp(theta[-2]) * values
 
 
@@ -304,8 +311,8 @@ def _slopes(means: Means, roots: Array) -> Array:
 
 def _all_distances(means: Means, roots: Array) -> Array:
     """(m, k, M) distances of roots (k, d) to the points, in the length scales of each metric."""
-    inverse = np.exp(-means.theta[:, None, :-3])
-    left, right = roots * inverse, means.points * inverse
+    per_length = np.exp(-means.theta[:, None, :-3])
+    left, right = roots * per_length, means.points * per_length
     squares = (left**2).sum(axis=2)[:, :, None] + (right**2).sum(axis=2)[:, None, :]
     squares -= 2.0 * left @ right.transpose(0, 2, 1)
     return np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
@@ -333,43 +340,30 @@ def _negative_log_posterior(
     theta: Array, roots: Array, z: Array, centre: Array, sd: Array
 ) -> tuple[float, Array]:
     """-log p(z | theta) p(theta) without constants, and its gradient (d + 3,)."""
-    inverse = np.exp(-theta[:-3])
     linear, matern, noise = np.exp(theta[-3:])
-    scaled = roots * inverse
+    scaled = roots * np.exp(-theta[:-3])
     values, fall = kernel(distances(scaled, scaled))
     gram = roots @ roots.T
     total = 1.0 + linear * gram + matern * values
     total[np.diag_indices_from(total)] += noise + _JITTER
-    precision, log_det = _inverse(total)
+    precision, log_det = inverse(total)
     alpha = precision @ z
     away = (theta - centre) / sd
     value = 0.5 * float(z @ alpha) + 0.5 * log_det + 0.5 * float(away @ away)
     excess = precision - np.outer(alpha, alpha)
-    by_length = excess * fall
-    sides = by_length.sum(axis=1) @ scaled**2 - np.einsum("nd,nd->d", scaled, by_length @ scaled)
     slope = np.empty_like(theta)
-    slope[:-3] = matern * sides
+    slope[:-3] = matern * slopes_by_length(excess * fall, scaled)
     slope[-3] = 0.5 * linear * float(np.sum(excess * gram))
     slope[-2] = 0.5 * matern * float(np.sum(excess * values))
     slope[-1] = 0.5 * noise * float(np.trace(excess))
     return value, slope + away / sd
 
 
-def _inverse(matrix: Array) -> tuple[Array, float]:
-    """Inverse and log determinant of a positive definite (n, n)."""
-    root, failed = dpotrf(matrix, lower=1)
-    assert not failed, "covariances with noise on the diagonal are positive definite"
-    inverse, _ = dpotri(root, lower=1)
-    lower = np.tril(inverse)
-    whole = lower + np.tril(lower, -1).T
-    return whole, 2.0 * float(np.log(np.diag(root)).sum())
-
-
 def _exact(theta: Array, points: Array) -> Process:
     """All runs that measured the metric carry it."""
     total = _covariance(theta, points, points)
     total[np.diag_indices_from(total)] += np.exp(theta[-1]) + _JITTER
-    precision, _ = _inverse(total)
+    precision, _ = inverse(total)
     return Process(theta, points, precision, precision)
 
 

@@ -26,6 +26,15 @@ def kernel(r: Array) -> tuple[Array, Array]:
     return fall + root**2 / 3.0 * decay, 5.0 / 3.0 * fall
 
 
+def slopes_by_length(by_pair: Array, scaled: Array) -> Array:
+    """Sum_ij b_ij k(r_ij) / 2 by the logarithm of each length, (d,).
+
+    `by_pair` (n, n) is symmetric, b_ij times -k'(r) / r; `scaled` (n, d) are rows by lengths.
+    """
+    across = np.einsum("nd,nd->d", scaled, by_pair @ scaled)
+    return by_pair.sum(axis=1) @ scaled**2 - across
+
+
 def frequencies(d: int, rng: np.random.Generator) -> Array:
     """(d, FREQUENCIES) directions of the waves at length scale 1."""
     normal = rng.standard_normal((d, FREQUENCIES))

@@ -14,7 +14,7 @@ from mixopt.multifidelity import (
 
 def settings(**changes):
     values = {
-        "length": 1.0,
+        "length": np.ones(1),
         "linear": 1.0,
         "matern": 1.0,
         "rho": np.array([1.0, 1.0]),

@@ -54,11 +54,11 @@ def regret(problem, centre, rng):
 def test_a_size_that_is_off_by_a_constant_stands_for_the_top():
     """T16 at 1:10: four runs of five are cheap, and the optimum is the top's."""
     found, cheap = [], []
-    for seed in (0, 1):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         centre = rng.dirichlet(np.full(3, 2.0))
         low = lambda rows, c=centre: bowl(rows, c) + 0.7  # noqa: E731
-        problem, kinds, notes = searched(rng, centre, low, 60.0)
+        problem, kinds, notes = searched(rng, centre, low, 100.0)
         assert notes == ()
         cheap.append(float((kinds == 0).mean()))
         found.append(regret(problem, centre, rng))
