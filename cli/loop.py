@@ -22,7 +22,9 @@ def loop(
     number: int = typer.Option(..., "-n", min=1, help="design points of all rounds together"),
     design: str = typer.Option("auto", help="how to choose them"),
     objective: str = typer.Option("", help="what to improve; default: the first of space.toml"),
-    warm: str = typer.Option("", help="folder of an earlier study to start from (bo)"),
+    warm: list[str] = typer.Option(
+        [], help="folder of an earlier study to start from; repeat for more (auto, bo)"
+    ),
     no_confirm: bool = typer.Option(False, "--no-confirm", help="end with the proposal"),
     seed: int = typer.Option(0, help="randomness of the designs, not of training"),
     as_json: bool = JSON,
@@ -35,7 +37,7 @@ def loop(
     from proxies.cost import flops_model
 
     exp = Experiment(folder)
-    settings = LoopSettings(rounds, number, design, seed, objective, warm)
+    settings = LoopSettings(rounds, number, design, seed, objective, tuple(warm))
     percent = not exp.space_file.objective or _percent(exp, objective)
     with progress(quiet) as listener:
         report = run(

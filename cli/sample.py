@@ -18,7 +18,9 @@ def sample(
     controller: str = typer.Option(
         None, help="instead, -n runs whose mixture it moves, their rivals, and then their replays"
     ),
-    warm: str = typer.Option(None, help="folder of an earlier study to start from (bo)"),
+    warm: list[str] = typer.Option(
+        [], help="folder of an earlier study to start from; repeat for more (auto, bo)"
+    ),
     branches: int = typer.Option(
         1, min=1, help="schedules that share all phases but the last, which are trained once"
     ),
@@ -36,7 +38,8 @@ def sample(
     if controller is not None:
         plan = exp.sample_controlled(controller, number)
     elif lr_scale is None:
-        plan = exp.sample(number, design, seed, objective, flops_model(exp), warm, branches)
+        flops, earlier = flops_model(exp), tuple(warm)
+        plan = exp.sample(number, design, seed, objective, flops, earlier, branches)
     else:
         plan = exp.sample_again(number, lr_scale)
     cost = planned_cost(exp)

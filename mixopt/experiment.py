@@ -192,7 +192,7 @@ class Experiment:
         seed: int = 0,
         objective: str | None = None,
         flops: Flops | None = None,
-        warm: str | None = None,
+        warm: tuple[str, ...] = (),
         branches: int = 1,
     ) -> SamplePlan:
         """Plan `count` runs: a swarm with anchors and baselines, or the next runs of a search."""

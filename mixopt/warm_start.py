@@ -95,11 +95,17 @@ class WarmStart:
         return np.column_stack([*told, (space.mean_shares(rows) * again).sum(axis=1)])
 
 
-def read_warm(space: Space, folder: str | Path, objective: str | None = None) -> WarmStart:
-    """From the folder of one earlier study, by its objective of that name or its first.
+def read_warm(
+    space: Space, folders: Sequence[str | Path], objective: str | None = None
+) -> WarmStart:
+    """From the folders of earlier studies, by their objectives of that name or their first.
 
-    Raises DataError where it has no finished run or shares too few domains.
+    Raises DataError for one without a finished run or with too few of the domains.
     """
+    return WarmStart.of(space, [_study(folder, objective) for folder in folders])
+
+
+def _study(folder: str | Path, objective: str | None) -> tuple[Space, Known]:
     from mixopt.designs.search import measured
     from mixopt.experiment import Experiment
     from mixopt.problem import Problem
@@ -111,7 +117,7 @@ def read_warm(space: Space, folder: str | Path, objective: str | None = None) ->
     known = measured(Problem(exp.space, table, objective=goal))
     if known is None:
         raise DataError(f"{folder} has no run that measured the objective {goal.name!r}")
-    return WarmStart.of(space, [(exp.space, known)])
+    return exp.space, known
 
 
 def _response(space: Space, old: Space, known: Known) -> Response:

@@ -4,11 +4,12 @@ Which search that is was read off made-up worlds, never off public tables, by th
 
     python benchmarks/searchers.py
 
-A loop stops `auto` where the expected further gain is under the detectable one, and verifies what
-EDL, the Gaussian process and their mean claim as optima, because EDL sees no harm.
+Where earlier studies are given to start from, it is `bo`, which reads them. A loop stops `auto`
+where the expected further gain is under the detectable one, and verifies what EDL, the Gaussian
+process and their mean claim as optima, because EDL sees no harm.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from mixopt.problem import Problem
 
 CHOSEN = ((10, "bo"), (None, "edl_ts"))
 """(most columns, design) in order; None: no limit."""
+WARM = "bo"
+"""The search that starts from earlier studies."""
 WITHOUT_EXTRA = "edl_ts"
 """What stands in where the chosen design needs an extra that is not installed."""
 
@@ -29,6 +32,14 @@ class Auto(Search):
 
     first: str = "spacefill"
     starts: int | None = None
+
+    def _detailed(self, problem: Problem, count: int, rng: np.random.Generator) -> Plan:
+        from mixopt.designs import make_design
+
+        if problem.warm is None:
+            return super()._detailed(problem, count, rng)
+        plan = make_design(WARM).detailed(problem, count, rng)
+        return replace(plan, notes=(f"auto chose {WARM}, which reads earlier studies", *plan.notes))
 
     def _search(self, problem: Problem, known: Known, count: int, rng: np.random.Generator) -> Plan:
         from mixopt.designs import make_design  # the registry names this class

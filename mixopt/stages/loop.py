@@ -53,8 +53,8 @@ class LoopSettings:
     design: str
     seed: int
     objective: str
-    warm: str = ""
-    """Folder of an earlier study to start from; empty for none."""
+    warm: tuple[str, ...] = ()
+    """Folders of earlier studies to start from."""
 
     def steps(self) -> list[tuple[str, int]]:
         """(design, points) of each step: rounds as 4:2:1, then two of verified picks."""
@@ -122,7 +122,7 @@ class LoopReport:
     def to_json(self) -> dict[str, Any]:
         """The report for machines."""
         return {
-            **asdict(self.settings),
+            **_document(self.settings),
             "steps": [one.to_json() for one in self.rounds],
             "stopped": None if self.stopped is None else self.stopped.step,
         }
@@ -183,7 +183,7 @@ class _State:
         if not path.exists():
             return cls(exp, settings, {})
         held = read_json(path)
-        if held["settings"] != asdict(settings):
+        if held["settings"] != _document(settings):
             was = ", ".join(f"{key} {value}" for key, value in held["settings"].items())
             raise ConfigError(
                 f"{path} is of a loop with {was}: ask for the same, or remove the file to begin "
@@ -206,7 +206,7 @@ class _State:
         if held is None:
             known = {run.id for run in self.exp.runs()}
             goal, seed = self.settings.objective or None, self.settings.seed
-            warm = (self.settings.warm or None) if design != "verify" else None
+            warm = self.settings.warm if design != "verify" else ()
             request = SampleRequest(count, design, seed, goal, flops, warm)
             made = plan_sample(self.exp, request)
             runs = [run.line() for run in made.runs if run.id not in known]
@@ -225,8 +225,13 @@ class _State:
         self._write()
 
     def _write(self) -> None:
-        document = {"settings": asdict(self.settings), "steps": self.steps}
+        document = {"settings": _document(self.settings), "steps": self.steps}
         write_json(self.exp.folder / FILE, document)
+
+
+def _document(settings: LoopSettings) -> dict[str, Any]:
+    """The settings as JSON gives them back."""
+    return {**asdict(settings), "warm": list(settings.warm)}
 
 
 def _check(settings: LoopSettings) -> None:

@@ -34,7 +34,7 @@ CAP_WIDENING = 2.0
 
 COVERING = ("dirichlet", "random", "sobol", "spacefill")
 """Designs that do not look at the runs."""
-WARMED = ("bo",)
+WARMED = ("auto", "bo")
 """Designs that start from an earlier study."""
 OVER_FIDELITIES = ("mfbo",)
 """Designs that look at runs of every size, and plan several."""
@@ -54,8 +54,8 @@ class SampleRequest:
     """What a search improves; None: the first of space.toml."""
     flops: Flops | None = None
     """Models what runs cost, for designs that weigh costs; None: what runs measured."""
-    warm: str | None = None
-    """The folder of an earlier study, for designs that start from one."""
+    warm: tuple[str, ...] = ()
+    """Folders of earlier studies, for designs that start from some."""
     branches: int = 1
     """Points of a covering design that share all phases but the last."""
 
@@ -126,7 +126,7 @@ def plan_sample(exp: Experiment, request: SampleRequest) -> SamplePlan:
     if request.warm:
         if design not in WARMED:
             raise ConfigError(
-                f"expected a design that starts from an earlier study ({', '.join(WARMED)}), "
+                f"expected a design that starts from earlier studies ({', '.join(WARMED)}), "
                 f"got {design!r}"
             )
         problem = replace(problem, warm=read_warm(exp.space, request.warm, request.objective))
