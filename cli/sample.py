@@ -66,3 +66,8 @@ def sample(
     if cost.evidence_flops:
         more = "" if not cost.flops else f", {cost.evidence_flops / cost.flops:.1%} more"
         say(f"evidence for the controllers: {count(cost.evidence_flops)} FLOPs{more}", quiet)
+    if cost.runs:
+        elsewhere = f"mixopt export {folder} --runs planned --to csv -o planned.csv, train them, "
+        elsewhere += f"then mixopt record {folder} RUN METRICS.json for each"
+        here = f"mixopt train-proxies {folder}"
+        say(f"next: {elsewhere if exp.manifest is None else here}", quiet)

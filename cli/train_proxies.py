@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from cli.screen import FOLDER, JSON, QUIET, count, duration, emit, progress, table
+from cli.screen import FOLDER, JSON, QUIET, count, duration, emit, progress, say, table
 
 
 def train_proxies(
@@ -32,6 +32,8 @@ def train_proxies(
     level = plateau(Study.open(Path(folder)))
     if as_json:
         emit({**summary.to_json(), "plateau": None if level is None else level.to_json()})
+    elif not (summary.finished or summary.diverged or summary.failed or summary.left):
+        say("every planned run is done, nothing was trained", quiet)
     else:
         table(
             "runs",
@@ -47,10 +49,10 @@ def train_proxies(
                 ]
             ],
         )
-        if level is not None:
-            print(level.sentence())
-            if level.advice is not None:
-                print(level.advice)
+    if level is not None and not as_json:
+        print(level.sentence())
+        if level.advice is not None:
+            print(level.advice)
     if summary.failed:
         raise RunsFailedError(
             f"{summary.failed} runs failed: `mixopt status {folder}` says why, "
