@@ -17,7 +17,7 @@ from mixopt.problem import Problem
 from mixopt.space import Domain, Space
 from mixopt.testing import table_of
 
-METHODS = ("edl_greedy", "edl_ts", "bo", "mfbo", "climb")
+METHODS = ("edl_greedy", "edl_ts", "edl_gp_ts", "bo", "mfbo", "climb")
 RUNS = (64, 128, 256, 512, 1000, 2000)
 DOMAINS = (5, 17, 50, 100, 500)
 USUAL = (512, 17)
@@ -27,6 +27,7 @@ METRICS = 13
 SMALL = 5
 """One run of so many is of the top size, for `mfbo`."""
 ROUGH = {"seconds/edl_greedy": 5.0, "seconds/edl_ts": 5.0, "seconds/bo": 15.0}
+ROUGH |= {"seconds/edl_gp_ts": 10.0}
 ROUGH |= {"seconds/mfbo": 5.0, "seconds/climb": 1.0}
 """CPU seconds of a cell; 500 domains may take minutes."""
 

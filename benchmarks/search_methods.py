@@ -3,10 +3,10 @@
 `pick` is what a method would hand over: the optimum that its model predicts; `best` is the run that
 measured best. All searches start from the same runs and then plan batches.
 
-    random, edl_greedy, edl_ts, bo    the designs of mixopt, from random first runs
-    climb                             4:2:1 rounds for each budget anew, as CLIMB prescribes
-    regmix, law                       one swarm, one fit: LightGBM, or mixopt's default law
-    own share, entropy, prior         no model: run in the order of one number of a mixture
+    random, edl_greedy, edl_ts, edl_gp_ts, bo    designs of mixopt, from random first runs
+    climb                       4:2:1 rounds for each budget anew, as CLIMB prescribes
+    regmix, law                 one swarm, one fit: LightGBM, or mixopt's default law
+    own share, entropy, prior   no model: run in the order of one number of a mixture
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Regrets = dict[str, list[float]]
 
 BUDGETS = (8, 16, 32, 64)
 FIRST = BUDGETS[0]
-SEARCHED = ("edl_greedy", "edl_ts", "bo")
+SEARCHED = ("edl_greedy", "edl_ts", "edl_gp_ts", "bo")
 ONE_SHOT = {"regmix": "regmix", "law": DEFAULT}
 ONE_LINE = ("own share", "entropy", "prior")
 METHODS = ("random", *SEARCHED, "climb", *ONE_SHOT, *ONE_LINE)
@@ -135,6 +135,7 @@ PICKS: dict[str, Callable[[Problem, np.random.Generator], Array]] = {
     "random": random_pick,
     "edl_greedy": law_pick,
     "edl_ts": law_pick,
+    "edl_gp_ts": law_pick,
     "bo": bo_pick,
 }
 

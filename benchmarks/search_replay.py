@@ -24,6 +24,7 @@ ROUGH = {
     "replay/random": 0.1,
     "replay/edl_greedy": 3.0,
     "replay/edl_ts": 3.5,
+    "replay/edl_gp_ts": 7.0,
     "replay/bo": 10.0,
     "replay/climb": 0.5,
     "replay/regmix": 11.0,

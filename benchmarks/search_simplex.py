@@ -16,6 +16,7 @@ ROUGH = {
     "simplex/random": 0.2,
     "simplex/edl_greedy": 10.0,
     "simplex/edl_ts": 10.0,
+    "simplex/edl_gp_ts": 15.0,
     "simplex/bo": 90.0,
     "simplex/climb": 2.0,
     "simplex/regmix": 15.0,

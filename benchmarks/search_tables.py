@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 from cells import print_table
+from search_methods import BUDGETS, ONE_LINE, SEARCHED
 
 Cells = Mapping[str, Any]
-BUDGETS = (8, 16, 32, 64)
 FLOPS = 6.0 * 1e6 * 1e9
 """Of one run of RegMix's smallest size: 1M parameters, 1B tokens."""
 AT = BUDGETS.index(32)
 ONE_SHOT = ("regmix",)
-ONE_LINE = ("own share", "entropy", "prior")
 RATIO = 0.5
 """Target: the median regret at 32 runs over that of RegMix, and over the best one-line rival's."""
 WORSE = 1.2
@@ -69,7 +68,7 @@ def replay_targets(found: Mapping[str, Sequence[tuple[str, str, dict[str, list[f
         at = {
             name: np.array([one[shown][AT] for *_, one in values]) for name, values in found.items()
         }
-        for method in ("edl_greedy", "edl_ts", "bo"):
+        for method in SEARCHED:
             if method in at:
                 told = [_over(at, method, ONE_SHOT, kind) for kind in (np.median, np.mean)]
                 lines = [_over(at, method, ONE_LINE, kind) for kind in (np.median, np.mean)]
@@ -205,7 +204,7 @@ def _reached(path: Sequence[Sequence[float]], regret: float) -> float:
 
 
 def _ordered(found: Iterable[str]) -> list[str]:
-    order = ("random", *ONE_LINE, "regmix", "law", "climb", "edl_greedy", "edl_ts", "bo")
+    order = ("random", *ONE_LINE, "regmix", "law", "climb", *SEARCHED)
     return [name for name in order if name in set(found)]
 
 

@@ -1,6 +1,6 @@
 """Which search finds the best mixture of made-up worlds: the table behind the design `auto`.
 
-    python benchmarks/searchers.py [--domains 5,20] [--seeds 2] [--designs edl_greedy,edl_ts,bo]
+    python benchmarks/searchers.py [--domains 5,10,20] [--seeds 3] [--designs edl_ts,edl_gp_ts,bo]
 
 A first round covers the space, then two rounds are searched, 4:2:1 of 3.5 runs a domain; runs have
 noise of 2 % of the spread of each loss. Regret is of the run that measured best, by the truth, in %
@@ -25,9 +25,9 @@ NOISE = 0.02
 def main() -> None:
     """Print the median regret of each design by number of domains and world."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--domains", default="5,20")
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--designs", default="spacefill,edl_greedy,edl_ts,climb,bo")
+    parser.add_argument("--domains", default="5,10,20")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--designs", default="spacefill,climb,edl_greedy,edl_ts,edl_gp_ts,bo")
     options = parser.parse_args()
     for d in map(int, options.domains.split(",")):
         for name in options.designs.split(","):

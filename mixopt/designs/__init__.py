@@ -15,6 +15,7 @@ DESIGNS = {
     "climb": Entry("mixopt.designs.climb:Climb"),
     "dirichlet": Entry("mixopt.designs.dirichlet:Dirichlet"),
     "doptimal": Entry("mixopt.designs.doptimal:DOptimal"),
+    "edl_gp_ts": Entry("mixopt.designs.edl_gp_ts:EDLGPThompson"),
     "edl_greedy": Entry("mixopt.designs.edl_greedy:EDLGreedy"),
     "edl_ts": Entry("mixopt.designs.edl_ts:EDLThompson"),
     "mfbo": Entry("mixopt.designs.mfbo:MFBO", extra="bo"),

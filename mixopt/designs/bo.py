@@ -13,7 +13,16 @@ from mixopt.bo.acquire import WIDEST, Acquisition, next_point
 from mixopt.bo.model import Observations, SingleTaskGP, SingularError, fit_process, posterior
 from mixopt.designs.base import Array, Plan
 from mixopt.designs.edl_greedy import EDLGreedy
-from mixopt.designs.search import Known, Search, best_rows, measured, pick_apart, pool, with_pending
+from mixopt.designs.search import (
+    Known,
+    Search,
+    best_rows,
+    leading,
+    measured,
+    pick_apart,
+    pool,
+    with_pending,
+)
 from mixopt.errors import DataError
 from mixopt.laws.base import mixture_groups
 from mixopt.noise import anchor_noise
@@ -112,10 +121,7 @@ class BO(Search):
         variances = None if noise is None else float(noise.sigma_int[0]) ** 2 / sizes
         rows, notes = known.table.weights[first], ()
         if len(rows) > self.most:
-            order = np.argsort(values, kind="stable")
-            half = self.most // 2
-            rest = rng.permutation(order[half:])[: self.most - half]
-            part = np.sort(np.concatenate([order[:half], rest]))
+            part = leading(np.argsort(values, kind="stable"), self.most, rng)
             notes = (f"bo: {self.most} of {len(rows)} mixtures, the best half and a random one",)
             rows, values = rows[part], values[part]
             variances = None if variances is None else variances[part]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mixopt.designs.base import Plan
+from mixopt.designs.base import Array, Plan
 from mixopt.designs.edl_greedy import centres
 from mixopt.designs.search import Known, Search, pick_apart, pool, with_pending
+from mixopt.laws.base import Law
 from mixopt.laws.edl import EDL
 from mixopt.problem import Problem
 
@@ -29,12 +30,20 @@ class EDLThompson(Search):
 
     def _search(self, problem: Problem, known: Known, count: int, rng: np.random.Generator) -> Plan:
         law = EDL().fit(known.table.weights, known.table.losses, known.table.info)
-        rows = pool(problem, centres(problem, known, law, rng), self.pool, rng)
-        chosen = np.empty((0, problem.space.width))
-        for start in range(0, count, _AT_ONCE):
-            draws = law.sample(rows, min(_AT_ONCE, count - start), rng)
-            for values in known.told(draws):
-                ordered = rows[np.argsort(values, kind="stable")]
-                left = with_pending(problem, chosen)
-                chosen = np.vstack([chosen, pick_apart(left, ordered, 1, known.table.weights)])
-        return Plan(chosen, searched=True, notes=law.notes())
+        rows = thompson(problem, known, law, self.pool, count, rng)
+        return Plan(rows, searched=True, notes=law.notes())
+
+
+def thompson(
+    problem: Problem, known: Known, law: Law, size: int, count: int, rng: np.random.Generator
+) -> Array:
+    """Optima (count, width) of as many draws of a law, among about `size` mixtures."""
+    rows = pool(problem, centres(problem, known, law, rng), size, rng)
+    chosen = np.empty((0, problem.space.width))
+    for start in range(0, count, _AT_ONCE):
+        draws = law.sample(rows, min(_AT_ONCE, count - start), rng)
+        for values in known.told(draws):
+            ordered = rows[np.argsort(values, kind="stable")]
+            left = with_pending(problem, chosen)
+            chosen = np.vstack([chosen, pick_apart(left, ordered, 1, known.table.weights)])
+    return chosen

@@ -18,6 +18,7 @@ from mixopt.designs.bo import BO
 from mixopt.designs.search import (
     Known,
     Search,
+    leading,
     measured,
     pick_apart,
     pool,
@@ -131,10 +132,7 @@ class MFBO(Search):
             raise DataError("no finished run is of a size that proxy.toml names")
         if len(rows) > self.most:
             top = kind[rows] == len(problem.fidelities) - 1
-            order = np.lexsort((known.values[rows], ~top))
-            half = self.most // 2
-            rest = rng.permutation(order[half:])[: self.most - half]
-            rows = rows[np.sort(np.concatenate([order[:half], rest]))]
+            rows = rows[leading(np.lexsort((known.values[rows], ~top)), self.most, rng)]
         names = np.array(known.table.ids)[rows]
         run = np.unique(names, return_inverse=True)[1].astype(np.int64)
         return Points(known.table.weights[rows], kind[rows], known.values[rows], run)

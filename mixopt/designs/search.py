@@ -51,6 +51,11 @@ class Known:
         """Whether every run did as well."""
         return bool(np.ptp(self.values) <= 1e-12 * max(1.0, np.abs(self.values).max()))
 
+    def part(self, most: int, rng: np.random.Generator) -> "Known":
+        """The best half of at most `most` runs and a random rest."""
+        rows = leading(np.argsort(self.values, kind="stable"), most, rng)
+        return replace(self, table=self.table.select(rows), values=self.values[rows])
+
     def told(self, metrics: Array) -> Array:
         """The objective (..., k) of predictions or draws (..., k, m), cut where no ratio exists."""
         return self.objective.value(self.objective.cut(metrics, self.reference), self.reference)
@@ -176,6 +181,14 @@ def best_rows(known: Known, count: int) -> Array:
     labels, first = np.unique(groups, return_index=True)
     means = np.array([known.values[groups == label].mean() for label in labels])
     return known.table.weights[first[np.argsort(means, kind="stable")[:count]]]
+
+
+def leading(order: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """At most `most` of the ranked rows, ascending: the first half of them and a random rest."""
+    if len(order) <= most:
+        return np.sort(order)
+    half = most // 2
+    return np.sort(np.concatenate([order[:half], rng.permutation(order[half:])[: most - half]]))
 
 
 def with_pending(problem: Problem, rows: Array) -> Problem:

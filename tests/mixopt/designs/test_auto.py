@@ -1,48 +1,49 @@
-"""auto: covers first, then plans as the design that its table names."""
+"""auto: covers first, then plans as the design that it chose; after earlier studies as `bo`."""
 
 import numpy as np
 
-from mixopt import designs
 from mixopt.designs import DESIGNS, make_design
-from mixopt.designs.auto import CHOSEN, Auto, chosen
-from mixopt.errors import MissingExtraError
+from mixopt.designs.auto import CHOSEN, WARM, Auto
+from mixopt.designs.search import measured
 from mixopt.objective import Objective
 from mixopt.problem import Problem
 from mixopt.space import Domain, Space
 from mixopt.testing import planted_table
+from mixopt.warm_start import WarmStart
 
 
-def test_the_table_of_sizes_names_designs_and_has_an_end():
-    assert {name for _, name in CHOSEN} <= set(DESIGNS) - {"auto"}
-    assert CHOSEN[-1][0] is None
+def problem_of(runs, d):
+    table = planted_table(runs, d, np.random.default_rng(0))
+    space = Space([Domain(f"d{j}") for j in range(d)])
+    objective = Objective("mean", "relative", table.metrics, np.ones(len(table.metrics)))
+    return Problem(space, table, objective=objective)
 
 
-def test_auto_plans_as_the_chosen_design():
-    table = planted_table(24, 12, np.random.default_rng(0))
-    space = Space([Domain(f"d{j}") for j in range(12)])
-    objective = Objective("mean", "relative", table.metrics, np.ones(3))
-    problem = Problem(space, table, objective=objective)
+def test_it_chooses_among_designs_and_needs_no_extra():
+    assert {CHOSEN, WARM} <= set(DESIGNS) - {"auto"}
+    assert DESIGNS[CHOSEN].extra is None
+
+
+def test_it_covers_the_space_and_then_plans_as_the_chosen_design():
+    problem = problem_of(24, 12)
     plan = Auto().detailed(problem, 3, np.random.default_rng(1))
-    other = make_design(chosen(12)).plan(problem, 3, np.random.default_rng(1))
+    other = make_design(CHOSEN).plan(problem, 3, np.random.default_rng(1))
     np.testing.assert_array_equal(plan.rows, other)
-    assert plan.notes[0] == f"auto chose {chosen(12)}"
-    assert not Auto().detailed(Problem(space), 3, np.random.default_rng(1)).searched
+    assert plan.notes[0] == f"auto chose {CHOSEN}"
+    first = Auto().detailed(Problem(problem.space), 3, np.random.default_rng(1))
+    assert not first.searched
 
 
-def test_a_missing_extra_is_said_and_stood_in_for(monkeypatch):
-    def missing(name, *rest):
-        if name == "bo":
-            raise MissingExtraError("design 'bo' needs botorch: pip install 'mixopt[bo]'")
-        return make_design(name, *rest)
-
-    monkeypatch.setattr(designs, "make_design", missing)
-    table = planted_table(12, 3, np.random.default_rng(0))
-    space = Space([Domain(f"d{j}") for j in range(3)])
-    objective = Objective("mean", "relative", table.metrics, np.ones(3))
-    problem = Problem(space, table, objective=objective)
-    plan = Auto().detailed(problem, 2, np.random.default_rng(0))
-    assert plan.searched
-    assert plan.notes[:2] == (
-        "auto chose edl_ts",
-        "edl_ts stands in: design 'bo' needs botorch: pip install 'mixopt[bo]'",
+def test_after_earlier_studies_it_plans_as_the_design_that_reads_them():
+    problem = problem_of(6, 3)
+    known = measured(problem)
+    assert known is not None
+    warm = Problem(
+        problem.space,
+        problem.table,
+        objective=problem.objective,
+        warm=WarmStart.of(problem.space, [(problem.space, known)]),
     )
+    plan = Auto().detailed(warm, 2, np.random.default_rng(0))
+    assert plan.notes[0] == f"auto chose {WARM}"
+    assert plan.searched

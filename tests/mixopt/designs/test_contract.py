@@ -14,7 +14,7 @@ FAST = {
     "doptimal": {"pool": 200, "exchanges": 1},
     **{
         name: {"first": "sobol"}  # without a table a search covers the space
-        for name in ("auto", "bo", "edl_greedy", "edl_ts", "mfbo", "verify")
+        for name in ("auto", "bo", "edl_gp_ts", "edl_greedy", "edl_ts", "mfbo", "verify")
     },
 }
 

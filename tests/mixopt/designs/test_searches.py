@@ -19,6 +19,7 @@ from mixopt.testing import planted_losses, table_of
 SEARCHES = {
     "edl_greedy": {"first": "sobol", "pool": 400},
     "edl_ts": {"first": "sobol", "pool": 400},
+    "edl_gp_ts": {"first": "sobol", "pool": 400},
     "climb": {"samples": 1000},
     "verify": {"first": "sobol"},
 }
@@ -106,7 +107,7 @@ def test_a_table_without_an_objective_is_refused(search):
         search.plan(problem, 2, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("name", ["edl_greedy", "edl_ts", "climb", "random"])
+@pytest.mark.parametrize("name", ["edl_greedy", "edl_ts", "edl_gp_ts", "climb", "random"])
 def test_only_candidates_are_planned_and_none_twice(name):
     space, rng = space_of(4), np.random.default_rng(1)
     pool = space.uniform(40, rng)
@@ -118,7 +119,7 @@ def test_only_candidates_are_planned_and_none_twice(name):
     assert sorted(found) == list(range(10, 40))
 
 
-@pytest.mark.parametrize("name", ["edl_greedy", "edl_ts"])
+@pytest.mark.parametrize("name", ["edl_greedy", "edl_ts", "edl_gp_ts"])
 def test_the_best_of_a_pool_is_found_sooner_than_by_chance(name):
     space, took = space_of(5), []
     for seed in range(5):
