@@ -30,6 +30,7 @@ def sample(
 ) -> None:
     """Plan runs: a swarm with anchors and baselines, or what a search wants to know next."""
     from mixopt.experiment import Experiment
+    from mixopt.stages.status import how_to_train
     from proxies.cost import flops_model, planned_cost
 
     exp = Experiment(folder)
@@ -67,7 +68,4 @@ def sample(
         more = "" if not cost.flops else f", {cost.evidence_flops / cost.flops:.1%} more"
         say(f"evidence for the controllers: {count(cost.evidence_flops)} FLOPs{more}", quiet)
     if cost.runs:
-        elsewhere = f"mixopt export {folder} --runs planned --to csv -o planned.csv, train them, "
-        elsewhere += f"then mixopt record {folder} RUN METRICS.json for each"
-        here = f"mixopt train-proxies {folder}"
-        say(f"next: {elsewhere if exp.manifest is None else here}", quiet)
+        say(f"next: {how_to_train(exp)}", quiet)

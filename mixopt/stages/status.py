@@ -55,19 +55,24 @@ def status_of(exp: Experiment) -> Status:
     return Status(counts, errors, results, _next_step(exp, counts, results))
 
 
+def how_to_train(exp: Experiment) -> str:
+    """The commands that give planned runs their results: elsewhere where no data is prepared."""
+    if exp.manifest is not None:
+        return f"mixopt train-proxies {exp.folder}"
+    return (
+        f"mixopt export {exp.folder} --runs planned --to csv -o planned.csv, train them, "
+        f"mixopt record {exp.folder} ID FILE"
+    )
+
+
 def _next_step(exp: Experiment, counts: dict[str, dict[str, int]], results: dict[str, bool]) -> str:
     """The first command whose result is missing."""
     folder = exp.folder
     waiting = sum(states["planned"] + states["running"] for states in counts.values())
     if set(counts) <= {CALIBRATION}:
         return f"nothing is planned yet: mixopt sample {folder} -n 24"
-    if waiting and not results["data/manifest.json"]:
-        return (
-            f"{waiting} runs are not finished: mixopt export {folder} --runs planned --to csv "
-            f"-o planned.csv, train them, mixopt record {folder} ID FILE"
-        )
     if waiting:
-        return f"{waiting} runs are not finished: mixopt train-proxies {folder}"
+        return f"{waiting} runs are not finished: {how_to_train(exp)}"
     for name, command in (
         ("law.json", "fit"),
         ("proposal.json", "propose"),
