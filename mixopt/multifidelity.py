@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
 from mixopt.laws.base import mixture_groups
@@ -158,7 +158,7 @@ class MultiFidelity:
         roots = _roots(weights)
         cross = _covariance(self.settings, roots, kind, self.roots, self.points.kind)
         own = _covariance(self.settings, roots, kind, roots, kind)
-        half = np.linalg.solve(self.factor, cross.T)
+        half = solve_triangular(self.factor, cross.T, lower=True)
         unit = self.spread[kind]
         mean = self.centre[kind] + unit * (cross @ self.alpha)
         return mean, (own - half.T @ half) * np.outer(unit, unit)
@@ -173,11 +173,11 @@ class MultiFidelity:
 
         Closed form of leave-one-out (Sundararajan and Keerthi 2001), with a run for one point.
         """
-        inverse = cho_solve((self.factor, True), np.eye(len(self.alpha)))
+        precision = cho_solve((self.factor, True), np.eye(len(self.alpha)))
         away, variance = np.empty(len(rows)), np.empty(len(rows))
         for i, row in enumerate(rows):
             own = np.flatnonzero(self.points.run == self.points.run[row])
-            block = np.linalg.inv(inverse[np.ix_(own, own)])
+            block = np.linalg.inv(precision[np.ix_(own, own)])
             place = int(np.flatnonzero(own == row)[0])
             away[i] = block[place] @ self.alpha[own]
             variance[i] = block[place, place]
