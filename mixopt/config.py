@@ -267,7 +267,7 @@ def _sentence(path: Path, text: str, model: type[Table], error: ValidationError)
     first = error.errors()[0]
     keys = first["loc"]
     where = f"{path}:{line_of(text, keys)}"
-    key = ".".join(str(part) for part in keys)
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in keys)[1:]
     if first["type"] == "extra_forbidden":
         hint = nearest(str(keys[-1]), _fields_at(model, keys[:-1]))
         return f"{where}: unknown key {key!r}, {hint}"

@@ -98,6 +98,12 @@ def test_a_word_is_no_switch(tmp_path):
         read_proxy(tmp_path / "proxy.toml")
 
 
+def test_an_item_of_a_list_is_named_by_its_place(tmp_path):
+    (tmp_path / "proxy.toml").write_text("tokens = 1000\n[evaluation]\nearly = [0.5, 2.0]\n")
+    with pytest.raises(ConfigError, match=r"proxy.toml:3: 'evaluation.early\[1\]' .*less than 1"):
+        read_proxy(tmp_path / "proxy.toml")
+
+
 def test_confirm_differs_only_where_it_says_so(tmp_path):
     path = tmp_path / "proxy.toml"
     path.write_text("tokens = 1000\nsizes = {width = 32}\n[confirm]\nsizes = {layers = 3}\n")
