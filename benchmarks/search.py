@@ -8,7 +8,7 @@
 
 FOLDER holds RegMix's CSV files. Finished cells are lines of --out: a command that was stopped goes
 on where it was, and says first how long the rest should take. `--seeds 2 --methods random climb` is
-a quick look. Nothing in mixopt was chosen by these tables.
+a quick look. No public table chose anything in mixopt; `mfbo`'s thresholds are of made-up sizes.
 """
 
 import argparse
