@@ -90,8 +90,15 @@ def _trainer(exp: Experiment, quiet: bool) -> Callable[[], None] | None:
 def _confirmed(exp: Experiment, quiet: bool) -> dict:
     """Plan, train and judge the confirmation; verdicts by objective."""
     import proxies
+    from mixopt.errors import PausedError
 
     planned = exp.plan_confirm()
+    left = sum(run.status == "planned" for run in planned.runs)
+    if left and exp.manifest is None:
+        raise PausedError(
+            f"{left} runs of the confirmation are planned and have no result: train them "
+            "elsewhere, `mixopt record` each, and run the same command again"
+        )
     if exp.manifest is not None and any(run.status != "finished" for run in planned.runs):
         with progress(quiet) as listener:
             proxies.train(

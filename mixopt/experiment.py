@@ -24,7 +24,7 @@ from mixopt.files import digest, read_json
 from mixopt.laws import COMPARED
 from mixopt.objective import Objective, objective_for
 from mixopt.progress import Report, silent
-from mixopt.runs import CONFIRM, Run, RunWriter, is_apart, read_runs
+from mixopt.runs import CONFIRM, IMPORT, Run, RunWriter, is_apart, read_runs
 from mixopt.space import Space, space_from
 from mixopt.table import FALLING, Table, direction, join
 
@@ -143,7 +143,27 @@ class Experiment:
     def table(self) -> Table:
         """The finished runs that a law may be fitted on."""
         runs = [run for run in self.runs() if not is_apart(run.origin)]
-        return join(runs, self.space, directions=self.directions)
+        return self._with_imported(join(runs, self.space, directions=self.directions), runs)
+
+    def _with_imported(self, table: Table, runs: Sequence[Run]) -> Table:
+        """Imported runs as runs of the study's own proxy, where nothing tells the two apart.
+
+        Both were trained elsewhere; `proxy.toml` says what is planned, and an import at most its
+        scale. Runs of another scale stay apart.
+        """
+        if self.manifest is not None or not self.has_proxy:
+            return table
+        own, by_id = self.proxy_file.identity(), {run.id: run for run in runs}
+        known = [by_id[run_id] for run_id in table.ids]
+        planned = next((i for i, run in enumerate(known) if dict(run.proxy) == own), None)
+        if planned is None:
+            return table
+        cohort, scale = table.cohorts[planned], known[planned].scale
+        cohorts = [
+            cohort if _imported(run) and (None in (run.scale, scale) or run.scale == scale) else one
+            for run, one in zip(known, table.cohorts)
+        ]
+        return replace(table, cohorts=tuple(cohorts))
 
     def confirming(self, metrics: Sequence[str]) -> Table | None:
         """Finished runs of `confirm` of known scale that measured all `metrics`; None without any.
@@ -270,3 +290,7 @@ class Experiment:
         if self.manifest is None:
             return {}
         return {name: part["pool"]["tokens"] for name, part in self.manifest["domains"].items()}
+
+
+def _imported(run: Run) -> bool:
+    return run.origin.partition(":")[0] == IMPORT

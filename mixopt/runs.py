@@ -24,6 +24,7 @@ from mixopt.files import digest, to_json, unwritable
 SCHEMA = 1
 
 CONFIRM = "confirm"
+IMPORT = "import"
 """The origin of runs that `confirm` plans: judged on test text, never fitted."""
 
 VERIFY = "verify"

@@ -19,7 +19,7 @@ from mixopt.errors import DataError, nearest
 from mixopt.exchange.dialects import DIALECTS, Dialect
 from mixopt.exchange.sheet import UNNAMED, Sheet, few
 from mixopt.files import read_json
-from mixopt.runs import Run
+from mixopt.runs import IMPORT, Run
 from mixopt.space import Domain, Space
 from mixopt.table import Table, join
 
@@ -341,7 +341,7 @@ def _runs(
             seed=seed,
             proxy={} if size is None else {"scale": list(size)},
             name=row[key],
-            origin=f"import:{sheet.path.name}",
+            origin=f"{IMPORT}:{sheet.path.name}",
             scale=size,
             metrics=metrics.get(row[key], {}),
         )

@@ -6,7 +6,7 @@ chose are of one block, because they are compared with each other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,24 @@ def plan_sample(exp: Experiment, request: SampleRequest) -> SamplePlan:
         runs = _swarm(exp, points, trunk, design, round_, rng)
     merged = {run.id: known.get(run.id, run) for run in runs}
     new = sum(run_id not in known for run_id in merged)
-    return SamplePlan(tuple(merged.values()), new, design, (*_sizes(plan, problem), *plan.notes))
+    notes = (*_sizes(plan, problem), *_left_out(problem, known.values()), *plan.notes)
+    return SamplePlan(tuple(merged.values()), new, design, notes)
+
+
+def _left_out(problem: Problem, runs: Iterable[Run]) -> tuple[str, ...]:
+    """How many finished runs a search did not look at, being of another proxy or size."""
+    if problem.table is None or problem.fidelities:
+        return ()
+    seen = set(problem.table.ids)
+    left = [
+        run
+        for run in runs
+        if run.status == "finished"
+        and run.schedule is not None
+        and not is_apart(run.origin)
+        and run.id not in seen
+    ]
+    return (f"{len(left)} finished runs of other proxies or sizes were left out",) if left else ()
 
 
 def _sizes(plan: Plan, problem: Problem) -> tuple[str, ...]:
