@@ -11,6 +11,7 @@ from cli.screen import FOLDER, JSON, QUIET, emit, interval, progress, rounded, s
 
 if TYPE_CHECKING:
     from mixopt.agreement import MemberOptimum
+    from mixopt.experiment import Experiment
     from mixopt.pareto import ParetoSet
     from mixopt.proposers.rank import Ranked, Ranking
     from mixopt.stages.propose import ObjectiveProposal, ProposalReport
@@ -56,7 +57,7 @@ def propose(
             _print(name, one, percent[name])
         if report.pareto is not None:
             _print_pareto(report, report.pareto, percent)
-        say(f"wrote {folder}/proposal.json; next: {_next(exp.folder, report)}", quiet)
+        say(f"wrote {folder}/proposal.json; next: {_next(exp, report)}", quiet)
     demand({name: one.verdict.kind for name, one in report.objectives.items()}, require)
 
 
@@ -231,10 +232,13 @@ def _print_unranked(report: UnrankedReport) -> None:
         table(f"shares in %, by {report.method}", header, rows)
 
 
-def _next(folder: Path, report: ProposalReport) -> str:
+def _next(exp: Experiment, report: ProposalReport) -> str:
     """Picks that were planned come first; without a proxy there is nothing to confirm with."""
+    from mixopt.stages.status import how_to_train
+
     if any(one.verify for one in report.objectives.values()):
-        return f"mixopt train-proxies {folder}, then fit and propose again"
+        return f"{how_to_train(exp)}, then fit and propose again"
+    folder = exp.folder
     silent = all(one.verdict.kind == "no_signal" for one in report.objectives.values())
     if (folder / "proxy.toml").exists() and not silent:
         return f"mixopt confirm {folder}"

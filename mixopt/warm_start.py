@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixopt.errors import DataError
+from mixopt.errors import DataError, MixoptError
 from mixopt.laws.edl import EDL
 from mixopt.noise import remove_block_effects
 
@@ -102,7 +102,15 @@ def read_warm(
 
     Raises DataError for one without a finished run or with too few of the domains.
     """
-    return WarmStart.of(space, [_study(folder, objective) for folder in folders])
+    return WarmStart(tuple(_read(space, folder, objective) for folder in folders))
+
+
+def _read(space: Space, folder: str | Path, objective: str | None) -> Response:
+    """The response of one folder; what is wrong with it is said with its name."""
+    try:
+        return _response(space, *_study(folder, objective))
+    except MixoptError as error:
+        raise DataError(f"earlier study {folder}: {error}") from error
 
 
 def _study(folder: str | Path, objective: str | None) -> tuple[Space, Known]:

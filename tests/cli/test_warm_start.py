@@ -52,4 +52,5 @@ def test_another_design_and_a_study_of_other_domains_are_refused(studies, tmp_pa
     strange = imported(tmp_path / "strange", ("books", "code"), 10, mixopt, 3)
     apart = mixopt("sample", autumn, "-n", 2, "--design", "bo", "--warm", strange)
     assert apart.code != 0
+    assert f"earlier study {strange}: " in apart.err
     assert "shares 2 domains or more, got 1 of books, code" in apart.err
