@@ -114,6 +114,7 @@ def _read(space: Space, folder: str | Path, objective: str | None) -> Response:
 
 
 def _study(folder: str | Path, objective: str | None) -> tuple[Space, Known]:
+    """The space of a folder and its runs, by its objective of that name or its first."""
     from mixopt.designs.search import measured
     from mixopt.experiment import Experiment
     from mixopt.problem import Problem
@@ -124,7 +125,7 @@ def _study(folder: str | Path, objective: str | None) -> tuple[Space, Known]:
     goal = goals[objective] if objective in goals else next(iter(goals.values()))
     known = measured(Problem(exp.space, table, objective=goal))
     if known is None:
-        raise DataError(f"{folder} has no run that measured the objective {goal.name!r}")
+        raise DataError(f"no finished run measured the objective {goal.name!r}: leave it out")
     return exp.space, known
 
 
